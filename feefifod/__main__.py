@@ -1,0 +1,5 @@
+"""Run feefifod as a module: `python -m feefifod`."""
+
+from feefifod.cli.main import main
+
+main()
