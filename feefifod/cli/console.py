@@ -1,0 +1,52 @@
+"""What people see: a console that knows terminals, questions, and JSON documents."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from feefifod.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH_WITHOUT_TERMINAL = 200
+"""Columns of a pipe or a file: wide, because nothing there needs cutting."""
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Make a rich console for stdout, or for stderr.
+
+    It follows the terminal's width, COLUMNS and NO_COLOR. Markup is off, because file names are printed with it:
+    style with `style=` or `rich.text.Text`, and pass foreign text through `feefifod.log.escape_controls`.
+    """
+    from rich.console import Console  # noqa: PLC0415 - commands that print JSON need not wait for it
+
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    return console
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on stderr, and go on only after "yes"; a "no" ends the command well, because it did what was asked.
+
+    Raises:
+        ConfigError: there is no terminal to ask on, and no `--yes`.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(f"there is no terminal to ask on: {question}", remedy="Add --yes to go on without a question")
+    if not click.confirm(question, err=True):
+        click.echo("Nothing was done.", err=True)
+        raise click.exceptions.Exit(0)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout; ASCII, so that any file name survives any terminal and pipe."""
+    print(json.dumps(document, indent=2, default=str))
