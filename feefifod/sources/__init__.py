@@ -1,0 +1,1 @@
+"""The price APIs: Massive.com and Finnhub, over one careful HTTP client."""
