@@ -1,0 +1,21 @@
+"""The embedded pair: a real QuestDB and a real PostgreSQL, started on need and shared by every command on one state."""
+
+from __future__ import annotations
+
+from feefifod.servers.daemon_lock import DaemonInfo, hold_daemon, read_daemon
+from feefifod.servers.pair import Endpoints, Servers, keep_up, take_down, use_servers
+from feefifod.servers.status import PairStatus, ServerStatus, look
+
+__all__ = [
+    "DaemonInfo",
+    "Endpoints",
+    "PairStatus",
+    "ServerStatus",
+    "Servers",
+    "hold_daemon",
+    "keep_up",
+    "look",
+    "read_daemon",
+    "take_down",
+    "use_servers",
+]

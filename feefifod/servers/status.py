@@ -1,0 +1,56 @@
+"""A look at the pair from outside: touches no server, starts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from feefifod.servers.postgres import PostgreSQL
+from feefifod.servers.questdb import QuestDB
+from feefifod.servers.server import Server
+from feefifod.servers.users import list_users
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """A running server: its pid, its URL without password, since when it runs, and its version."""
+
+    pid: int
+    url: str
+    since: datetime
+    version: str
+
+
+@dataclass(frozen=True)
+class PairStatus:
+    """What runs on a state.
+
+    Attributes:
+        questdb, postgres: None when it does not run.
+        users: pids of those who use the pair now, one for each use.
+        kept_up: the pair stays up without users, until it is taken down.
+    """
+
+    questdb: ServerStatus | None
+    postgres: ServerStatus | None
+    users: tuple[int, ...]
+    kept_up: bool
+
+
+def look(state: Path) -> PairStatus:
+    """Tell what runs on this state and who uses it."""
+    state = state.resolve()
+    return PairStatus(
+        questdb=_look_at(QuestDB(state)),
+        postgres=_look_at(PostgreSQL(state)),
+        users=list_users(state / "servers" / "users"),
+        kept_up=(state / "servers" / "keep").exists(),
+    )
+
+
+def _look_at(server: Server) -> ServerStatus | None:
+    record = server.running()
+    if record is None:
+        return None
+    return ServerStatus(record.pid, server.url(record.ports), datetime.fromisoformat(record.started), record.version)

@@ -1,0 +1,63 @@
+"""The embedded pair for integration tests: one for each pytest run, because a start takes seconds.
+
+A conftest uses it like this, once, at the top of the tests that need servers:
+
+    @pytest.fixture(scope="session")
+    def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+        with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
+            yield endpoints
+
+    @pytest.fixture
+    def table() -> str:
+        return unique_name("prices")          # a QuestDB table of its own for each test
+
+    @pytest.fixture
+    async def postgres_dsn(pair: Endpoints) -> AsyncIterator[str]:
+        async with fresh_database(pair) as dsn:  # a PostgreSQL database of its own for each test, 50 ms
+            yield dsn
+
+Tests that stop, kill or break a server use a pair of their own, never this one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+from anyio.from_thread import start_blocking_portal
+
+from feefifod.config.settings import EmbeddedSettings
+from feefifod.servers import Endpoints, use_servers
+
+FREE_PORTS = EmbeddedSettings(http_port=0, pg_wire_port=0, health_port=0, postgres_port=0, heap_mib=512)
+
+
+@contextmanager
+def run_pair(tmp: Path) -> Iterator[Endpoints]:
+    """Run one pair on free ports, its state below `tmp`, in an event loop and thread of its own."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(use_servers(FREE_PORTS, tmp / "state")) as servers,
+    ):
+        yield servers.endpoints
+
+
+def unique_name(prefix: str) -> str:
+    """Make a name that no other test uses."""
+    return f"{prefix}_{secrets.token_hex(4)}"
+
+
+@asynccontextmanager
+async def fresh_database(endpoints: Endpoints) -> AsyncIterator[str]:
+    """Create an empty PostgreSQL database, give its DSN, and drop it afterwards, whoever is still connected."""
+    name = unique_name("test")
+    connection = await asyncpg.connect(endpoints.postgres_dsn)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield endpoints.postgres_dsn.rpartition("/")[0] + "/" + name
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    finally:
+        await connection.close()
