@@ -131,13 +131,36 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Series:
-    """One line of candles in the table: everything of the DEDUP key but the time.
-
-    For files of Kraken the asset may not exist yet, hence no asset id here but the ticker and category.
-    """
+    """One line of candles that files feed: the asset by its natural key, for it may not exist yet."""
 
     ticker: str
     category: Category
     quote: str
     interval_minutes: int
-    source: Source = Source.KRAKEN
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells one state of a file from another; a writer cannot set `ctime_ns` back."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class FileState(StrEnum):
+    """The life of a drop in the ledger.
+
+    waiting → loading → moving → done, rejected, duplicate or empty. `moving` means: what becomes of it is
+    decided and recorded (for `done`: its rows are proven to be in the table), and the file still has to go there.
+    """
+
+    WAITING = "waiting"
+    LOADING = "loading"
+    MOVING = "moving"
+    DONE = "done"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    EMPTY = "empty"

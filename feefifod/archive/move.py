@@ -1,0 +1,161 @@
+"""Moving a finished file: nothing is overwritten, nothing is removed before its copy is safe."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import aiofiles
+import aiofiles.os
+from anyio import to_thread
+
+from feefifod.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
+_RENAME_EXCL: Final = 4
+_COPY_BYTES: Final = 1024 * 1024
+_TRIES: Final = 1000
+
+
+async def move_file(
+    source: str, folder: Path, name: str, *, before: Callable[[Path], Awaitable[None]] | None = None
+) -> Path:
+    """Move `source` to `folder/name` and return where it is now.
+
+    Where the name is taken, the new file gets a timestamp in its name. `before` is called with the new name
+    just before the move. The caller makes the move durable with `sync_folders`.
+
+    Raises:
+        FileNotFoundError: `source` is gone.
+        Unavailable: the folder cannot be written; the file is where it was.
+    """
+    try:
+        await aiofiles.os.makedirs(folder, exist_ok=True)
+        for target in _candidates(folder, name):
+            if await aiofiles.os.path.exists(target):
+                continue
+            if before is not None:
+                await before(target)
+            try:
+                await to_thread.run_sync(rename_exclusive, source, str(target))
+            except FileExistsError:
+                continue
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                if not await _copy_across(source, target):
+                    continue
+            return target
+    except FileNotFoundError:
+        if not await aiofiles.os.path.exists(source):
+            raise
+        raise _unwritable(folder, "No such file or directory") from None
+    except OSError as error:
+        raise _unwritable(folder, error.strerror or str(error)) from error
+    raise _unwritable(folder, f"there are over {_TRIES} files named like {name}")
+
+
+def _unwritable(folder: Path, why: str) -> Unavailable:
+    return Unavailable(
+        f"a finished file cannot be moved there: {why}",
+        where=str(folder),
+        remedy="Give feefifod the right and the space to write there; the move is tried again",
+    )
+
+
+def _candidates(folder: Path, name: str) -> Iterable[Path]:
+    yield folder / name
+    stem, dot, ending = name.partition(".csv")
+    for attempt in range(_TRIES):
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        extra = f"-{attempt}" if attempt else ""
+        yield folder / f"{stem}.{now}{extra}{dot}{ending}"
+
+
+def rename_exclusive(source: str, target: str) -> None:
+    """Rename within one file system, never over an existing file.
+
+    Raises:
+        FileExistsError: `target` exists. OSError: as rename(2), EXDEV across file systems.
+    """
+    rename = _native_rename()
+    if rename is not None:
+        code = rename(os.fsencode(source), os.fsencode(target))
+        if code == 0:
+            return
+        if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(code, os.strerror(code), source, None, target)
+    os.link(source, target, follow_symlinks=False)
+    Path(source).unlink()
+
+
+def _native_rename() -> Callable[[bytes, bytes], int] | None:
+    """Return the system's no-replace rename as a function that returns an errno, where there is one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and hasattr(libc, "renameat2"):
+
+        def rename(source: bytes, target: bytes) -> int:
+            failed = libc.renameat2(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE)
+            return ctypes.get_errno() if failed else 0
+
+        return rename
+    if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+
+        def rename_mac(source: bytes, target: bytes) -> int:
+            return ctypes.get_errno() if libc.renamex_np(source, target, _RENAME_EXCL) else 0
+
+        return rename_mac
+    return None
+
+
+async def _copy_across(source: str, target: Path) -> bool:
+    """Copy to another file system, compare, and only then remove the source; False when the name is taken."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        async with aiofiles.open(source, "rb") as reader, aiofiles.open(partial, "wb") as writer:
+            while piece := await reader.read(_COPY_BYTES):
+                await writer.write(piece)
+            await writer.flush()
+            await to_thread.run_sync(os.fsync, writer.fileno())
+        status = await aiofiles.os.stat(source)
+        os.utime(partial, ns=(status.st_atime_ns, status.st_mtime_ns))
+        if not await _is_same(source, partial):
+            raise OSError(errno.EIO, "the copy differs from its source")
+        try:
+            rename_exclusive(str(partial), str(target))
+        except FileExistsError:
+            return False
+        sync_folders([target.parent])
+        await aiofiles.os.unlink(source)
+        return True
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+async def _is_same(source: str, copy: Path) -> bool:
+    async with aiofiles.open(source, "rb") as one, aiofiles.open(copy, "rb") as other:
+        while True:
+            left, right = await one.read(_COPY_BYTES), await other.read(_COPY_BYTES)
+            if left != right:
+                return False
+            if not left:
+                return True
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Make renames in these folders durable."""
+    for folder in set(folders):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

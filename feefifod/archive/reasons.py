@@ -1,0 +1,103 @@
+"""Refused files and rows, kept with their reasons."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import aiofiles
+import aiofiles.os
+from anyio import to_thread
+
+from feefifod.archive.move import move_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from feefifod.parse.rows import Reject
+
+REASON_SUFFIX: Final = ".reason.json"
+ROWS_SUFFIX: Final = ".rows.csv"
+_MOST_ROWS_BYTES: Final = 256 * 1024 * 1024
+
+
+class RejectedRows:
+    """Collects the bad rows of one file in scratch space: line number, reason, text.
+
+    What exceeds 256 MiB is only counted: the file itself, kept in `ingested/`, still has the text.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(("line", "reason", "text"))
+        self._full = False
+        self.count = 0
+
+    def add(self, rejects: list[Reject]) -> None:
+        """Keep these rows."""
+        self.count += len(rejects)
+        if self._full:
+            return
+        self._writer.writerows((reject.line, reject.reason, reject.text) for reject in rejects)
+        if self._file.tell() > _MOST_ROWS_BYTES:
+            self._full = True
+            self._writer.writerow(("", "more rows were refused; see the file itself", ""))
+
+    def close(self) -> None:
+        """Make them durable."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file is refused.
+
+    Attributes:
+        reason: one sentence. facts: more for the reader of `NAME.reason.json`.
+        rows: its bad rows, collected in scratch space, or None.
+    """
+
+    reason: str
+    facts: dict[str, object]
+    rows: Path | None = None
+
+
+async def keep_rows(rows: Path, folder: Path, name: str) -> Path:
+    """Move collected rows to `folder/NAME.rows.csv`."""
+    return await move_file(str(rows), folder, name + ROWS_SUFFIX)
+
+
+async def reject_file(source: str, folder: Path, name: str, refusal: Refusal) -> Path:
+    """Move a refused file to `folder/NAME`, `NAME.reason.json` beside it; returns where it is now.
+
+    The reason is there before the file is, so that no crash leaves a refused file without one.
+
+    Raises:
+        FileNotFoundError, Unavailable: as `move_file`.
+    """
+    document = {
+        "file": name,
+        "reason": refusal.reason,
+        "rejected_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **refusal.facts,
+    }
+
+    async def write_reason(target: Path) -> None:
+        partial = target.with_name(f".{target.name}{REASON_SUFFIX}.part")
+        async with aiofiles.open(partial, "w", encoding="utf-8") as file:
+            await file.write(json.dumps({**document, "file": target.name}, indent=2) + "\n")
+            await file.flush()
+            await to_thread.run_sync(os.fsync, file.fileno())
+        await aiofiles.os.replace(partial, f"{target}{REASON_SUFFIX}")
+        if refusal.rows is not None:
+            await aiofiles.os.replace(refusal.rows, f"{target}{ROWS_SUFFIX}")
+
+    return await move_file(source, folder, name, before=write_reason)

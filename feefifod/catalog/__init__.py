@@ -1,0 +1,24 @@
+"""PostgreSQL: assets, the ledger of files, and the runs of backfills. The home of asyncpg."""
+
+from feefifod.catalog.assets import AssetChange, Assets, NewAsset
+from feefifod.catalog.database import Database, open_database
+from feefifod.catalog.ledger import Claim, ClaimedFile, Drop, Ending, FileRecord, LeaseLost, Ledger, Loaded, Move
+from feefifod.catalog.owner import Owner
+
+__all__ = [
+    "AssetChange",
+    "Assets",
+    "Claim",
+    "ClaimedFile",
+    "Database",
+    "Drop",
+    "Ending",
+    "FileRecord",
+    "LeaseLost",
+    "Ledger",
+    "Loaded",
+    "Move",
+    "NewAsset",
+    "Owner",
+    "open_database",
+]

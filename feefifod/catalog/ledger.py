@@ -1,0 +1,374 @@
+"""The ledger of files: the row that was claimed is the row that proves a file was loaded."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from feefifod.catalog.owner import is_dead, this_owner
+from feefifod.catalog.queries import load_queries
+from feefifod.errors import FeefifodError
+from feefifod.model import Category, FileStamp, FileState, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from feefifod.catalog.database import Database
+
+LEASE_SECONDS: Final = 60.0
+"""How long a claim holds without renewal, on PostgreSQL's clock."""
+
+RENEW_SECONDS: Final = LEASE_SECONDS / 3
+
+
+class LeaseLost(FeefifodError):
+    """Someone else has taken over what we had claimed: stop working on it, change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A complete file in the data folder, as discovery sees it."""
+
+    path: bytes
+    name: str
+    stamp: FileStamp
+    series: Series
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedFile:
+    """A row that is ours until its lease ends."""
+
+    id: int
+    path: bytes
+    name: str
+    stamp: FileStamp
+    series: Series
+    sha256: bytes | None
+    irregular: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Files that are loaded together.
+
+    Attributes:
+        checkpoint_seconds: all rows before this instant are in already; None when nothing is.
+        merged: rows that lost to another file of the batch before the checkpoint, by series key.
+    """
+
+    batch_id: int
+    fence: int
+    table_id: str
+    files: tuple[ClaimedFile, ...]
+    checkpoint_seconds: int | None
+    merged: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was proven of a file. Times are unix seconds of its first and last row."""
+
+    id: int
+    rows_accepted: int
+    rows_rejected: int
+    rows_odd: int
+    first_seconds: int
+    last_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a file that is not loaded."""
+
+    id: int
+    state: FileState
+    reason: str
+    rows_rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a decided file is now; None when it is nowhere any more. A remark replaces its reason."""
+
+    id: int
+    moved_to: bytes | None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A ledger row, for people."""
+
+    id: int
+    path: bytes
+    name: str
+    stamp: FileStamp
+    series: Series
+    state: FileState
+    ending: FileState | None
+    table_id: str | None
+    rows_accepted: int
+    rows_rejected: int
+    reason: str
+    moved_to: bytes | None
+    owner: str | None
+    seen_at: datetime
+    finished_at: datetime | None
+
+
+class Ledger:
+    """Claims and proofs. All times are PostgreSQL's, all leases end by themselves."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = load_queries("ledger")
+        self.owner = str(this_owner())
+
+    async def register(self, drops: Sequence[Drop]) -> None:
+        """Give every drop its row; a row whose file has changed meanwhile starts anew."""
+        stamps = [drop.stamp for drop in drops]
+        paths = [drop.path for drop in drops]
+        inodes, sizes, mtimes = [s.inode for s in stamps], [s.size for s in stamps], [s.mtime_ns for s in stamps]
+        async with self._database.transaction() as connection:
+            await connection.execute(self._sql["settle_replaced"], paths, inodes, sizes, mtimes)
+            await connection.execute(
+                self._sql["register"],
+                paths,
+                [drop.name for drop in drops],
+                [s.device for s in stamps],
+                inodes,
+                sizes,
+                mtimes,
+                [s.ctime_ns for s in stamps],
+                [drop.series.ticker for drop in drops],
+                [str(drop.series.category) for drop in drops],
+                [drop.series.quote for drop in drops],
+                [drop.series.interval_minutes for drop in drops],
+            )
+
+    async def free_dead_owners(self) -> None:
+        """End the leases of processes of this host that are gone."""
+        owners = [row["owner"] for row in await self._database.fetch(self._sql["owners"])]
+        dead = [owner for owner in owners if owner != self.owner and is_dead(owner)]
+        if dead:
+            await self._database.execute(self._sql["free"], dead)
+
+    async def claim(self, paths: Collection[bytes], table_id: str) -> list[Claim]:
+        """Claim what is free among `paths`: first batches whose owner is gone, then one of new files.
+
+        A series that another batch is loading is left for later.
+        """
+        await self.free_dead_owners()
+        lease = timedelta(seconds=LEASE_SECONDS)
+        claims = []
+        async with self._database.transaction() as connection:
+            await connection.execute(self._sql["lock_claims"])
+            fence = await connection.fetchval(self._sql["new_fence"])
+            for orphan in await connection.fetch(self._sql["orphans"]):
+                batch_id = orphan["batch_id"]
+                await connection.execute(self._sql["release_strays"], batch_id, paths)
+                rows = await connection.fetch(self._sql["take_over"], batch_id, self.owner, fence, lease, paths)
+                if rows:
+                    batch = await connection.fetchrow(self._sql["take_over_batch"], batch_id, fence, table_id)
+                    claims.append(
+                        Claim(
+                            batch_id,
+                            fence,
+                            table_id,
+                            tuple(map(_claimed, rows)),
+                            batch["checkpoint_seconds"],
+                            json.loads(batch["merged"]),
+                        )
+                    )
+            batch_id = await connection.fetchval(self._sql["new_batch"], fence, table_id)
+            rows = await connection.fetch(self._sql["claim"], batch_id, self.owner, fence, lease, paths)
+            if rows:
+                claims.append(Claim(batch_id, fence, table_id, tuple(map(_claimed, rows)), None, {}))
+            else:
+                await connection.execute("DELETE FROM batch WHERE id = $1", batch_id)
+        return claims
+
+    async def renew(self, claim: Claim) -> None:
+        """Hold what is claimed for another lease time.
+
+        Raises:
+            LeaseLost: another process has it now.
+        """
+        lease = timedelta(seconds=LEASE_SECONDS)
+        touched = await self._database.execute(self._sql["renew"], claim.batch_id, claim.fence, lease)
+        current = await self._database.fetch_value("SELECT fence FROM batch WHERE id = $1", claim.batch_id)
+        if current != claim.fence and not touched:
+            raise _lost(claim)
+
+    async def record_hashes(self, claim: Claim, hashes: Mapping[int, bytes]) -> None:
+        """Store content hashes by file id."""
+        await self._database.execute(
+            self._sql["record_hashes"], claim.batch_id, claim.fence, list(hashes), list(hashes.values())
+        )
+
+    async def find_known(self, claim: Claim, ids: Collection[int]) -> set[int]:
+        """Return which of these files hold content that the table has already, for the same series."""
+        rows = await self._database.fetch(self._sql["known_content"], list(ids), claim.table_id)
+        return {row["id"] for row in rows}
+
+    async def release(self, claim: Claim, ids: Collection[int], reason: str, *, irregular: bool = False) -> None:
+        """Give files back: they wait again; `irregular` ones are put in order before they are swept."""
+        await self._database.execute(self._sql["release"], claim.batch_id, claim.fence, list(ids), reason, irregular)
+
+    async def checkpoint(self, claim: Claim, instant_seconds: int, merged: Mapping[str, int], lane: str) -> None:
+        """Record that all rows of the batch before this instant are acknowledged.
+
+        Raises:
+            LeaseLost: another process has the batch now.
+        """
+        touched = await self._database.execute(
+            self._sql["checkpoint"], claim.batch_id, claim.fence, instant_seconds, json.dumps(merged), lane
+        )
+        if not touched:
+            raise _lost(claim)
+
+    async def mark_loaded(self, claim: Claim, proofs: Sequence[Loaded]) -> None:
+        """Record durably that these files are in the table, counted.
+
+        Raises:
+            LeaseLost: another process has some of them now.
+        """
+        touched = await self._database.execute(
+            self._sql["mark_loaded"],
+            claim.batch_id,
+            claim.fence,
+            claim.table_id,
+            [proof.id for proof in proofs],
+            [proof.rows_accepted for proof in proofs],
+            [proof.rows_rejected for proof in proofs],
+            [proof.rows_odd for proof in proofs],
+            [proof.first_seconds for proof in proofs],
+            [proof.last_seconds for proof in proofs],
+        )
+        if touched != len(proofs):
+            raise _lost(claim)
+
+    async def mark_ending(self, claim: Claim, endings: Sequence[Ending], *, table_id: str | None = None) -> None:
+        """Record durably what becomes of files that are not loaded, before anything is done to them.
+
+        `table_id` is the table whose content makes a duplicate one.
+
+        Raises:
+            LeaseLost: another process has some of them now.
+        """
+        touched = await self._database.execute(
+            self._sql["mark_ending"],
+            claim.batch_id,
+            claim.fence,
+            table_id,
+            [ending.id for ending in endings],
+            [str(ending.state) for ending in endings],
+            [ending.reason for ending in endings],
+            [ending.rows_rejected for ending in endings],
+        )
+        if touched != len(endings):
+            raise _lost(claim)
+
+    async def finish(self, fence: int, moves: Sequence[Move]) -> None:
+        """Record where decided files are now."""
+        await self._database.execute(
+            self._sql["finish"],
+            fence,
+            [move.id for move in moves],
+            [move.moved_to for move in moves],
+            [move.remark for move in moves],
+        )
+
+    async def finish_batch(self, claim: Claim, lane: str) -> None:
+        """Close a batch."""
+        await self._database.execute(self._sql["finish_batch"], claim.batch_id, claim.fence, lane)
+
+    async def let_go(self, fence: int) -> None:
+        """End our lease at once; the next owner goes on from the checkpoint."""
+        await self._database.execute(self._sql["let_go"], fence)
+
+    async def adopt_unmoved(self) -> tuple[int, list[FileRecord]]:
+        """Take over decided files that were not moved and have no living owner; returns a fence and them."""
+        await self.free_dead_owners()
+        fence = await self._database.fetch_value(self._sql["new_fence"])
+        lease = timedelta(seconds=LEASE_SECONDS)
+        rows = await self._database.fetch(self._sql["adopt_unmoved"], self.owner, fence, lease)
+        return fence, [_record(row) for row in rows]
+
+    async def forget_missing(self, folder: bytes, present: Iterable[bytes]) -> None:
+        """Remove the rows of waiting files below `folder` that are there no more."""
+        known = await self._database.fetch(self._sql["waiting_paths"])
+        here = set(present)
+        prefix = folder.rstrip(b"/") + b"/"
+        gone = [row["id"] for row in known if row["path"].startswith(prefix) and row["path"] not in here]
+        if gone:
+            await self._database.execute(self._sql["forget"], gone)
+
+    async def bind_table(self, database: str, table_id: str) -> None:
+        """Remember which table a configured database is; files loaded into another one do not count for it."""
+        await self._database.execute(self._sql["bind_table"], database, table_id)
+
+    async def bound_table(self, database: str) -> str | None:
+        """Return the table that a configured database was last seen to be."""
+        table_id: str | None = await self._database.fetch_value(self._sql["bound_table"], database)
+        return table_id
+
+    async def count_states(self, table_id: str | None) -> tuple[dict[FileState, int], int, int]:
+        """Return files by state, rows accepted and rows rejected, of one table."""
+        rows = await self._database.fetch(self._sql["count_states"], table_id)
+        states = {FileState(row["state"]): row["files"] for row in rows}
+        return states, sum(row["accepted"] for row in rows), sum(row["rejected"] for row in rows)
+
+    async def find_path(self, path: bytes) -> FileRecord | None:
+        """Return the newest row of a path in the data folder."""
+        rows = await self._database.fetch(self._sql["find_path"], path)
+        return _record(rows[0]) if rows else None
+
+
+def monotonic_lease_end() -> float:
+    """Return when a lease taken now must be held to be lost, on this process's monotonic clock."""
+    return time.monotonic() + LEASE_SECONDS * 0.9
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(
+        f"another process has taken over batch {claim.batch_id}",
+        remedy="Nothing to do: it goes on with the work, and this process changes nothing of it",
+    )
+
+
+def _stamp(row: Any) -> FileStamp:
+    return FileStamp(row["device"], int(row["inode"]), row["size"], row["mtime_ns"], row["ctime_ns"])
+
+
+def _series(row: Any) -> Series:
+    return Series(row["ticker"], Category(row["category"]), row["quote"], row["interval_minutes"])
+
+
+def _claimed(row: Any) -> ClaimedFile:
+    return ClaimedFile(row["id"], row["path"], row["name"], _stamp(row), _series(row), row["sha256"], row["irregular"])
+
+
+def _record(row: Any) -> FileRecord:
+    return FileRecord(
+        row["id"],
+        row["path"],
+        row["name"],
+        _stamp(row),
+        _series(row),
+        FileState(row["state"]),
+        FileState(row["ending"]) if row["ending"] else None,
+        row["table_id"],
+        row["rows_accepted"],
+        row["rows_rejected"],
+        row["reason"],
+        row["moved_to"],
+        row["owner"],
+        row["seen_at"],
+        row["finished_at"],
+    )

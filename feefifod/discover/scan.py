@@ -1,0 +1,123 @@
+"""The directory scan: what lies in the data folder. The scan is the truth; events only wake it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from feefifod.errors import Refused
+from feefifod.model import FileStamp
+from feefifod.parse.names import Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_DEEPEST: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something in the data folder.
+
+    Attributes:
+        path: absolute, as the file system spells it (undecodable bytes as surrogates).
+        stamp: of a regular file, else None.
+        obstacle: why it cannot be read whatever its name says; empty when nothing is in the way.
+    """
+
+    path: str
+    stamp: FileStamp | None
+    verdict: Verdict
+    obstacle: str
+
+
+def scan(folder: str) -> list[Found]:
+    """Return all that lies in `folder` and below it, in the order of paths.
+
+    Raises:
+        Refused: the folder cannot be listed.
+    """
+    try:
+        return sorted(_walk(folder, folder, 0), key=lambda found: found.path)
+    except OSError as error:
+        raise Refused(
+            f"the data folder cannot be listed: {error.strerror}",
+            where=folder,
+            remedy="Create it, or change [paths] data, or give this user the right to read it",
+        ) from error
+
+
+def _walk(root: str, folder: str, depth: int) -> Iterator[Found]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if depth < _DEEPEST and not entry.name.startswith(".") and entry.name != "__MACOSX":
+                        yield from _walk(root, entry.path, depth + 1)
+                    continue
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # It was moved or removed since it was listed.
+            except PermissionError:
+                if folder == root and depth == 0:
+                    raise
+                continue
+            yield _look(root, entry.path, status)
+
+
+def look_at(root: str, path: str) -> Found:
+    """Judge one path of the data folder, as `scan` does.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return _look(root, path, os.lstat(path))
+
+
+def _look(root: str, path: str, status: os.stat_result) -> Found:
+    verdict = judge(PurePosixPath(os.path.relpath(path, root)))
+    if stat.S_ISREG(status.st_mode):
+        links = status.st_nlink
+        obstacle = f"it has {links} hard links; waiting until this name is its only one" if links > 1 else ""
+        return Found(path, stamp_of(status), verdict, obstacle)
+    kind = next((name for test, name in _KINDS if test(status.st_mode)), "not a regular file")
+    return Found(path, None, verdict, f"it is {kind}, and only regular files are read")
+
+
+_KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def stamp_of(status: os.stat_result) -> FileStamp:
+    """Return what tells this state of a file from another."""
+    return FileStamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def open_drop(path: str, stamp: FileStamp | None = None) -> int:
+    """Open a dropped file for reading, never through a link, never waiting on a pipe; returns a descriptor.
+
+    Raises:
+        FileNotFoundError: it is gone, is another file now, or has changed since `stamp` was taken.
+        PermissionError: we may not read it.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise FileNotFoundError(errno.ENOENT, "it is no regular file any more", path) from error
+        raise
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or (stamp is not None and stamp_of(status) != stamp):
+        os.close(fd)
+        raise FileNotFoundError(errno.ENOENT, "it has changed since it was found complete", path)
+    return fd

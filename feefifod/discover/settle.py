@@ -1,0 +1,151 @@
+"""When is a dropped file complete?
+
+It has not changed for the settle time, no process has it open for writing, and it ends as such a file ends.
+Modification times are never trusted (`cp -p`, `rsync -t` and unzip set old ones); the change time cannot be set back.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pwd
+import stat
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from feefifod.discover.scan import Found, open_drop
+from feefifod.parse.names import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from feefifod.config import WatchSettings
+    from feefifod.model import FileStamp
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Whether a file is complete; if not, why not, and after how many seconds it is worth another look."""
+
+    complete: bool
+    reason: str
+    wait_seconds: float = 0.0
+
+
+class Settler:
+    """Remembers since when each file has not changed.
+
+    Args:
+        clock: monotonic seconds; wall: seconds since 1970, on the clock that file systems use.
+    """
+
+    def __init__(
+        self,
+        watch: WatchSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._watch = watch
+        self._clock = clock
+        self._wall = wall
+        self._seen: dict[str, tuple[FileStamp, float]] = {}
+
+    def judge(self, found: Iterable[Found]) -> dict[str, Settlement]:
+        """Judge files that have a stamp, and forget those that are not named any more."""
+        seen: dict[str, tuple[FileStamp, float]] = {}
+        settlements = {}
+        for item in found:
+            if item.stamp is None:
+                continue
+            before = self._seen.get(item.path)
+            since = before[1] if before and before[0] == item.stamp else self._clock()
+            seen[item.path] = (item.stamp, since)
+            settlements[item.path] = self._judge(item, item.stamp, since)
+        self._seen = seen
+        return settlements
+
+    def _judge(self, found: Found, stamp: FileStamp, since: float) -> Settlement:
+        if found.obstacle:
+            return Settlement(False, found.obstacle, self._watch.settle_seconds)
+        # A change time in the past is as good as having watched, for nobody can set it back; one in the
+        # future (a clock that jumped) proves nothing.
+        quiet = max(self._clock() - since, self._wall() - stamp.ctime_ns / 1e9)
+        if quiet < self._watch.settle_seconds:
+            return Settlement(False, _CHANGED, self._watch.settle_seconds - quiet)
+        try:
+            ending = look_inside(found.path, stamp, check_line=found.verdict.kind is Kind.OHLCVT)
+        except FileNotFoundError:
+            return Settlement(False, _CHANGED, self._watch.settle_seconds)
+        except OSError as error:
+            return Settlement(False, _explain(found.path, error), self._watch.rescan_seconds)
+        return self._judge_ending(ending, quiet)
+
+    def _judge_ending(self, ending: str, quiet_seconds: float) -> Settlement:
+        if ending == _WRITER:
+            return Settlement(False, _WRITER, min(self._watch.settle_seconds, 1.0))
+        left = self._watch.truncated_seconds - quiet_seconds
+        if ending and left > 0:
+            return Settlement(False, f"{ending}; it is judged in {left:.0f} s if it stays so", min(left, 5.0))
+        return Settlement(True, "complete")
+
+
+_CHANGED: Final = "it changed a moment ago; waiting until it is quiet"
+_WRITER: Final = "another process has it open for writing"
+
+
+def _explain(path: str, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return explain_unreadable(path)
+    return f"it cannot be read: {error.strerror}"
+
+
+def look_inside(path: str, stamp: FileStamp, *, check_line: bool) -> str:
+    """Return what keeps a file from being complete: a writer, or what its ending lacks; "" when nothing does.
+
+    Raises:
+        FileNotFoundError: it is gone or has changed. PermissionError: we may not read it.
+    """
+    fd = open_drop(path, stamp)
+    try:
+        if has_writer(fd):
+            return _WRITER
+        if not check_line:
+            return ""
+        if stamp.size == 0:
+            return "it is empty"
+        if os.pread(fd, 1, stamp.size - 1) != b"\n":
+            return "its last line is not terminated"
+        return ""
+    finally:
+        os.close(fd)
+
+
+def has_writer(fd: int) -> bool:
+    """Ask the kernel whether any process has this file open for writing.
+
+    A read lease is refused while one has (fcntl(2), F_SETLEASE). Where leases do not exist (network file
+    systems, macOS) or are not ours to take, the answer is no and the settle time alone decides.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def explain_unreadable(path: str) -> str:
+    """Say who owns a file that we may not read, its mode, and what to do."""
+    status = os.lstat(path)
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = str(status.st_uid)
+    mode = stat.S_IMODE(status.st_mode)
+    return f"it belongs to {owner} with mode {mode:04o} and cannot be read; remedy: chmod a+r on it"

@@ -1,0 +1,7 @@
+"""From a batch of files to windows of rows in the order of time."""
+
+from feefifod.sweep.order import Ordered, order_file
+from feefifod.sweep.run import FileChanged, Irregular, SweepFile
+from feefifod.sweep.sweep import Slab, Sweep, Tally, Window
+
+__all__ = ["FileChanged", "Irregular", "Ordered", "Slab", "Sweep", "SweepFile", "Tally", "Window", "order_file"]

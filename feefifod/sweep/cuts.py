@@ -1,0 +1,56 @@
+"""Where one window ends and the next begins: instants that cut the batch into about equally many rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_MINUTE: Final = 60
+_DAY: Final = 86_400
+
+
+def choose_cuts(
+    densities: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], start_seconds: int | None, window_rows: int
+) -> list[int]:
+    """Return ascending instants; window k holds the rows in [cuts[k-1], cuts[k]), the last cut is after all rows.
+
+    Args:
+        densities: of each run, times and the estimated rows before each of them.
+        start_seconds: rows before this are in already and count for nothing.
+        window_rows: how many rows a window should have.
+    """
+    if not densities:
+        return []
+    # Each piece of a run adds a constant slope of rows per second between its ends.
+    edges = np.concatenate([np.concatenate((times[:-1], times[1:])) for times, _ in densities])
+    slopes = [np.diff(rows) / np.maximum(np.diff(times), 1) for times, rows in densities]
+    changes = np.concatenate([np.concatenate((slope, -slope)) for slope in slopes])
+    order = np.argsort(edges, kind="stable")
+    instants = edges[order].astype(np.float64)
+    slope = np.cumsum(changes[order])
+    rows = np.concatenate(([0.0], np.cumsum(slope[:-1] * np.diff(instants))))
+    end = int(instants[-1]) + _MINUTE
+    first = float(instants[0]) if start_seconds is None else float(start_seconds)
+    before = float(np.interp(first, instants, rows))
+    count = max(round((float(rows[-1]) - before) / window_rows), 1)
+    targets = before + (float(rows[-1]) - before) * np.arange(1, count) / count
+    cuts: list[int] = []
+    previous = int(first)
+    for raw in np.interp(targets, rows, instants):
+        cut = _snap(float(raw), previous)
+        if previous < cut < end:
+            cuts.append(cut)
+            previous = cut
+    return [*cuts, end]
+
+
+def _snap(instant: float, previous: int) -> int:
+    # A day's partition that lies in two windows is written twice, so long windows end at midnight.
+    grid = _DAY if instant - previous >= 2 * _DAY else _MINUTE
+    return round(instant / grid) * grid
