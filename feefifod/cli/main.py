@@ -49,7 +49,7 @@ EPILOG = "Exit codes: 0 all well, 1 something failed, 2 wrong usage or configura
 class CommandTable(click.Group):
     """A group that imports a command's module only when that command is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """List the commands whose module exists, in the order of the table."""
         return [name for name, (place, _) in COMMANDS.items() if _module_exists(place)]
 
@@ -58,7 +58,7 @@ class CommandTable(click.Group):
         name = cmd_name.replace("_", "-")
         if name not in self.list_commands(ctx):
             return None
-        module, function = COMMANDS[name][0].split(":")
+        module, _, function = COMMANDS[name][0].partition(":")
         command = getattr(importlib.import_module(f"feefifod.cli.{module}"), function)
         assert isinstance(command, click.Command)  # noqa: S101 - the table and the modules are one source
         return _accept_config(command)
@@ -81,7 +81,7 @@ class CommandTable(click.Group):
 
 
 def _module_exists(place: str) -> bool:
-    return importlib.util.find_spec(f"feefifod.cli.{place.split(':')[0]}") is not None
+    return importlib.util.find_spec(f"feefifod.cli.{place.partition(':')[0]}") is not None
 
 
 def _accept_config(command: click.Command) -> click.Command:
@@ -124,7 +124,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return _leave_broken_pipe()
-    except BaseException as error:  # noqa: BLE001 - every way to fail ends here as an exit code
+    except BaseException as error:
         return _report(error)
     return outcome if isinstance(outcome, int) else 0
 
@@ -165,7 +165,8 @@ def _describe_click(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "feefifod"
     where = path.removeprefix("feefifod").strip()
-    return f"{f'{where}: ' if where else ''}{error.format_message().rstrip('.')}. See '{path} --help'"
+    why = error.format_message().rstrip(".")
+    return f"{f'{where}: ' if where else ''}{why}{'' if why.endswith('?') else '.'} See '{path} --help'"
 
 
 def _report_unexpected(error: BaseException) -> None:

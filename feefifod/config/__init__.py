@@ -1,5 +1,10 @@
 """The configuration: one frozen class per section, read from TOML and the environment."""
 
+from feefifod.config.default import write_default
+from feefifod.config.document import write_path, write_value
+from feefifod.config.editing import replace_file, set_value
+from feefifod.config.keys import flatten
+from feefifod.config.loading import Loaded, find_file, load
 from feefifod.config.settings import (
     EmbeddedSettings,
     HttpSettings,
@@ -12,11 +17,14 @@ from feefifod.config.settings import (
     Settings,
     SourceSettings,
     WatchSettings,
+    pick_database,
+    takes_interval,
 )
 
 __all__ = [
     "EmbeddedSettings",
     "HttpSettings",
+    "Loaded",
     "LogSettings",
     "PathSettings",
     "PipelineSettings",
@@ -26,4 +34,14 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "WatchSettings",
+    "find_file",
+    "flatten",
+    "load",
+    "pick_database",
+    "replace_file",
+    "set_value",
+    "takes_interval",
+    "write_default",
+    "write_path",
+    "write_value",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, unquote, urlsplit
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from feefifod.errors import ConfigError
 from feefifod.model import INTERVALS, Category, Tier
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -20,77 +24,134 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+def _split_url(url: str, schemes: tuple[str, ...], *, expected: str) -> SplitResult:
+    """Take a URL apart; the errors never repeat it, because it may hold a password.
+
+    Raises:
+        ValueError: another scheme, no host, or a port that is none.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() for character in url):
+        raise ValueError(f"must be {expected}")
+    return parts
+
+
 class PathSettings(Section):
     """Folders. Relative ones are relative to the configuration file."""
 
-    data: Path = Field(Path("data"), description="the watched folder; subfolders are scanned too")
-    ingested: Path = Field(Path("ingested"), description="finished files: ohlcv/ and zips/ below it")
-    rejected: Path = Field(Path("rejected"), description="refused files and rows, each with its reason")
-    state: Path = Field(Path(".feefifod"), description="embedded servers and scratch space")
+    data: Path = Field(default=Path("data"), description="the watched folder; subfolders are scanned too")
+    ingested: Path = Field(default=Path("ingested"), description="finished files: ohlcv/ and zips/ below it")
+    rejected: Path = Field(default=Path("rejected"), description="refused files and rows, each with its reason")
+    state: Path = Field(default=Path(".feefifod"), description="embedded servers and scratch space")
 
 
 class QuestDBSettings(Section):
-    """One QuestDB and the table in it."""
+    """One QuestDB and the table in it; `--database NAME` picks [databases.NAME]."""
 
-    url: str = Field("embedded", description='"embedded", or "http://host:9000"')
-    user: str = Field("", description="HTTP basic user of an external server")
-    password: SecretStr = Field(SecretStr(""), description="HTTP basic password of an external server")
-    table: str = Field("assetprice", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="the table's name")
-    partition_by: Literal["DAY", "WEEK", "MONTH", "YEAR"] = Field("DAY", description="DAY | WEEK | MONTH | YEAR")
-    import_dir: str = Field(
-        "", description="a folder that an external server sees as its SQL import root: opens the bulk lane"
+    url: str = Field(default="embedded", description='"embedded", or "http://host:9000"')
+    user: str = Field(default="", description="HTTP basic user of an external server")
+    password: SecretStr = Field(default=SecretStr(""), description="HTTP basic password of an external server")
+    table: str = Field(default="assetprice", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="the table's name")
+    partition_by: Literal["DAY", "WEEK", "MONTH", "YEAR"] = Field(
+        default="DAY", description="DAY | WEEK | MONTH | YEAR"
     )
+    import_dir: str = Field(
+        default="", description="a folder that an external server sees as its SQL import root: opens the bulk lane"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if url != "embedded":
+            parts = _split_url(url, ("http", "https"), expected='"embedded" or http(s)://host:port')
+            if parts.username is not None or parts.password is not None:
+                raise ValueError("must not hold a user or password: give them in the keys user and password")
+            if parts.path.strip("/") or parts.query or parts.fragment:
+                raise ValueError("must end after host and port")
+        return url
 
 
 class PostgresSettings(Section):
     """The PostgreSQL with assets and ledger."""
 
-    url: SecretStr = Field(SecretStr("embedded"), description='"embedded", or "postgresql://user@host/db"')
+    url: SecretStr = Field(default=SecretStr("embedded"), description='"embedded", or "postgresql://user@host/db"')
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value() != "embedded":
+            expected = '"embedded" or postgresql://user@host/database'
+            _split_url(url.get_secret_value(), ("postgresql",), expected=expected)
+        return url
 
 
 class EmbeddedSettings(Section):
     """The embedded pair; port 0 takes any free one."""
 
-    http_port: Port = Field(9000, description="QuestDB: HTTP, SQL and web console")
-    pg_wire_port: Port = Field(8812, description="QuestDB: PostgreSQL wire protocol")
-    health_port: Port = Field(9003, description="QuestDB: health and metrics")
-    postgres_port: Port = Field(0, description="PostgreSQL")
-    heap_mib: int = Field(2048, ge=256, description="QuestDB: Java heap in MiB")
+    http_port: Port = Field(default=9000, description="QuestDB: HTTP, SQL and web console")
+    pg_wire_port: Port = Field(default=8812, description="QuestDB: PostgreSQL wire protocol")
+    health_port: Port = Field(default=9003, description="QuestDB: health and metrics")
+    postgres_port: Port = Field(default=0, description="PostgreSQL")
+    heap_mib: int = Field(default=2048, ge=256, description="QuestDB: Java heap in MiB")
 
 
 class PipelineSettings(Section):
     """How rows travel from files to the table."""
 
-    window_rows: int = Field(1_000_000, ge=1_000, le=10_000_000, description="rows of one window, about")
-    window_bytes: int = Field(96 * MiB, ge=64 * 1024, le=1024 * MiB, description="bytes of one window, at most")
-    workers: int = Field(2, ge=1, le=64, description="threads that read and parse")
-    bulk_min_rows: int = Field(200_000, ge=0, description="batches below this take the ILP lane")
-    lane: Literal["auto", "ilp", "bulk"] = Field("auto", description="auto | ilp | bulk")
+    window_rows: int = Field(default=1_000_000, ge=1_000, le=10_000_000, description="rows of one window, about")
+    window_bytes: int = Field(default=96 * MiB, ge=64 * 1024, le=1024 * MiB, description="bytes of one window, at most")
+    workers: int = Field(default=2, ge=1, le=64, description="threads that read and parse")
+    bulk_min_rows: int = Field(default=200_000, ge=0, description="batches below this take the ILP lane")
+    lane: Literal["auto", "ilp", "bulk"] = Field(default="auto", description="auto | ilp | bulk")
 
 
 class WatchSettings(Section):
     """Which files are taken and when they count as complete."""
 
-    settle_seconds: float = Field(1.0, ge=0.05, le=3600, description="unchanged for this long: complete")
+    settle_seconds: float = Field(default=1.0, ge=0.05, le=3600, description="unchanged for this long: complete")
     truncated_seconds: float = Field(
-        60.0, ge=0, le=86400, description="an empty file or an unterminated last line is judged after this"
+        default=60.0, ge=0, le=86400, description="an empty file or an unterminated last line is judged after this"
     )
-    rescan_seconds: float = Field(30.0, ge=0.2, le=3600, description="full scan at least this often")
-    poll: bool = Field(False, description="poll instead of kernel events (network file systems)")
-    tiers: tuple[Tier | Literal["ALL"], ...] = Field(("ALL",), description='["ALL"] or some of TIER1..TIER4')
-    intervals: tuple[int, ...] = Field((), description="minutes; empty takes all of them")
+    rescan_seconds: float = Field(default=30.0, ge=0.2, le=3600, description="full scan at least this often")
+    poll: bool = Field(default=False, description="poll instead of kernel events (network file systems)")
+    tiers: tuple[Tier | Literal["ALL"], ...] = Field(
+        default=("ALL",), min_length=1, description='["ALL"] or some of TIER1..TIER4'
+    )
+    intervals: tuple[int, ...] = Field(default=(), description="minutes; empty takes all of them")
+
+    @field_validator("intervals")
+    @classmethod
+    def _check_intervals(cls, intervals: tuple[int, ...]) -> tuple[int, ...]:
+        if wrong := [minutes for minutes in intervals if minutes not in INTERVALS]:
+            raise ValueError(f"{wrong[0]} is no interval: allowed are {', '.join(map(str, INTERVALS))}")
+        return intervals
 
 
 class HttpSettings(Section):
     """The status endpoint."""
 
-    listen: str = Field("127.0.0.1:8765", description='address:port of status, health and metrics; "" = off')
+    listen: str = Field(default="127.0.0.1:8765", description='address:port of status, health and metrics; "" = off')
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, listen: str) -> str:
+        if listen:
+            parts = _split_url(f"http://{listen}", ("http",), expected='address:port, or "" for off')
+            if parts.port is None or parts.netloc != listen or "@" in listen:
+                raise ValueError('must be address:port, or "" for off')
+        return listen
 
 
 class LogSettings(Section):
     """Logging."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug | info | warning | error")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug | info | warning | error"
+    )
 
 
 class SourceSettings(Section):
@@ -99,20 +160,38 @@ class SourceSettings(Section):
     base_url: str = Field(description="where the API is; plain http is for gateways on loopback")
     calls_per_minute: float = Field(gt=0, le=60_000, description="the plan's limit")
     history_days: int = Field(ge=1, le=36_500, description="how far back the plan reaches")
-    crypto_exchange: str = Field("BINANCE", description="finnhub: exchange of crypto symbols")
-    crypto_quote: str = Field("USDT", description="finnhub: what a crypto symbol is quoted in")
-    forex_exchange: str = Field("OANDA", description="finnhub: exchange of forex symbols")
+    crypto_exchange: str = Field(default="BINANCE", description="finnhub: exchange of crypto symbols")
+    crypto_quote: str = Field(default="USDT", description="finnhub: what a crypto symbol is quoted in")
+    forex_exchange: str = Field(default="OANDA", description="finnhub: exchange of forex symbols")
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, url: str) -> str:
+        parts = _split_url(url, ("http", "https"), expected="http(s)://host/path")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("must be without user, password, query and fragment: keys never stand in a URL")
+        return url
 
 
 class SourcesSettings(Section):
     """The price APIs."""
 
-    massive: SourceSettings = SourceSettings(
-        base_url="https://api.massive.com", calls_per_minute=5, history_days=730
-    )
+    massive: SourceSettings = SourceSettings(base_url="https://api.massive.com", calls_per_minute=5, history_days=730)
     finnhub: SourceSettings = SourceSettings(
         base_url="https://finnhub.io/api/v1", calls_per_minute=60, history_days=365
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        """Give each source the defaults for what was left out: they differ from source to source."""
+        if not isinstance(given, dict):
+            return given
+        filled = dict(given)
+        for name, field in cls.model_fields.items():
+            if isinstance(filled.get(name), dict):
+                filled[name] = {**field.default.model_dump(), **filled[name]}
+        return filled
 
 
 class ScheduleSettings(Section):
@@ -120,14 +199,44 @@ class ScheduleSettings(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="unique name")
     cron: str = Field(description="five fields: minute hour day month weekday")
-    timezone: str = Field("UTC", description="IANA time zone of the cron fields")
-    jitter_seconds: float = Field(0, ge=0, le=86400, description="random delay, at most")
+    timezone: str = Field(default="UTC", description="IANA time zone of the cron fields")
+    jitter_seconds: float = Field(default=0, ge=0, le=86400, description="random delay, at most")
     source: Literal["massive", "finnhub"] = Field(description="massive | finnhub")
-    all: bool = Field(False, description="all active assets")
-    ticker: str = Field("", description="or one ticker")
-    category: Category | None = Field(None, description="only assets of this category")
-    grouped: bool = Field(False, description="massive: one call per day for all assets")
-    days: int = Field(7, ge=1, le=36_500, description="how many days back")
+    all: bool = Field(default=False, description="all active assets")
+    ticker: str = Field(default="", description="or one ticker")
+    category: Category | None = Field(default=None, description="only assets of this category")
+    grouped: bool = Field(default=False, description="massive: one call per day for all assets")
+    days: int = Field(default=7, ge=1, le=36_500, description="how many days back")
+
+    @field_validator("cron")
+    @classmethod
+    def _check_cron(cls, cron: str) -> str:
+        from croniter import croniter  # noqa: PLC0415 - only a configuration with schedules pays for it
+
+        if len(cron.split()) != 5:
+            raise ValueError("must have five fields: minute hour day month weekday")
+        try:
+            croniter(cron, datetime(2024, 1, 1, tzinfo=UTC)).get_next()
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"is no cron expression that ever comes due: {error}") from None
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("is no IANA time zone, such as UTC or America/New_York") from None
+        return timezone
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        if self.all == bool(self.ticker):
+            raise ValueError("needs either all = true or a ticker")
+        if self.grouped and not (self.source == "massive" and self.all):
+            raise ValueError('grouped = true needs source = "massive" and all = true')
+        return self
 
 
 class Settings(BaseSettings):
@@ -147,8 +256,56 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     sources: SourcesSettings = SourcesSettings()
     schedules: tuple[ScheduleSettings, ...] = ()
-    tiers: dict[Tier, tuple[str, ...]] = {}
+    tiers: dict[Tier, tuple[Annotated[str, Field(pattern=r"^[A-Z0-9.]+$")], ...]] = {}
     """Overrides the package's own tier lists, tier by tier."""
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what is passed: `load` alone reads files and the environment, and knows what came from where."""
+        return (sources["init_settings"],)
+
+    @field_validator("databases", mode="before")
+    @classmethod
+    def _keep_questdb(cls, databases: Any) -> Any:
+        """Keep the database that commands use when none is named: what is left out has its default."""
+        return {"questdb": {}, **databases} if isinstance(databases, dict) else databases
+
+    @field_validator("schedules")
+    @classmethod
+    def _check_schedules(cls, schedules: tuple[ScheduleSettings, ...]) -> tuple[ScheduleSettings, ...]:
+        names = [schedule.name for schedule in schedules]
+        if doubles := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"the name {doubles[0]!r} is given twice: names of schedules are unique")
+        return schedules
+
+    @field_validator("tiers")
+    @classmethod
+    def _check_tiers(cls, tiers: dict[Tier, tuple[str, ...]]) -> dict[Tier, tuple[str, ...]]:
+        seen: dict[str, Tier] = {}
+        for tier, tickers in tiers.items():
+            for ticker in tickers:
+                if seen.setdefault(ticker, tier) is not tier:
+                    raise ValueError(f"{ticker} is in {seen[ticker]} and in {tier}")
+        return tiers
+
+    def secrets(self) -> tuple[str, ...]:
+        """List the values that must not be shown: passwords, also the one inside PostgreSQL's URL."""
+        passwords = [database.password.get_secret_value() for database in self.databases.values()]
+        inside = urlsplit(self.postgres.url.get_secret_value()).password or ""
+        return tuple(value for value in (*passwords, inside, unquote(inside)) if value)
+
+
+def pick_database(settings: Settings, name: str = "questdb") -> QuestDBSettings:
+    """Find the database that `--database` names.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    try:
+        return settings.databases[name]
+    except KeyError:
+        known = ", ".join(settings.databases)
+        raise ConfigError(f"there is no database {name!r}", where="--database", remedy=f"Known: {known}") from None
 
 
 def takes_interval(watch: WatchSettings, minutes: int) -> bool:

@@ -11,7 +11,8 @@ REDACTED: Final = "[redacted]"
 SECRET_NAME: Final = re.compile(r"key|secret|token|password|authorization|dsn", re.IGNORECASE)
 """Names of values that are never shown."""
 
-_USERINFO: Final = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
+_USERINFO: Final = re.compile(r"(?<=://)([^\s/:@]*):[^\s/]+@")
+_QUERY: Final = re.compile(r"([?&][^=&\s]*(?:key|secret|token|password)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
 _SHORTEST: Final = 4
 """Shorter values are no secrets, and hiding them would make every line unreadable."""
 
@@ -31,7 +32,7 @@ def redact(text: str) -> str:
     """Replace known secrets, and passwords in URLs."""
     for secret in sorted(_known, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
-    return _USERINFO.sub(rf"\1:{REDACTED}@", text)
+    return _QUERY.sub(rf"\1{REDACTED}", _USERINFO.sub(rf"\1:{REDACTED}@", text))
 
 
 def redact_value(name: str, value: object) -> object:
