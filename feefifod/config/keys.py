@@ -9,16 +9,12 @@ from enum import Enum
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
-from pydantic_settings import EnvSettingsSource
 
 from feefifod.config.settings import Settings
 from feefifod.errors import ConfigError
 
 Path_ = tuple[str, ...]
 KEYS_HINT = "API keys come from MASSIVE_API_KEY and FINNHUB_API_KEY, or from a systemd credential, never from a file"
-_SEPARATOR = "\x1f"
-"""Between the parts of a path for pydantic: cannot occur in a name of the environment or of TOML."""
-
 SECRET_WORDS = ("apikey", "key", "token", "secret", "credential", "authorization")
 
 
@@ -145,15 +141,6 @@ def flatten(values: Mapping[str, Any], above: Path_ = ()) -> Iterator[tuple[Path
             yield (*above, str(name)), value
 
 
-class _TextSource(EnvSettingsSource):
-    """Pydantic's own reading of text into nested values, plus lists written with commas."""
-
-    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
-        if not str(value).lstrip().startswith(("[", "{")):
-            return [item.strip() for item in str(value).split(",") if item.strip()]
-        return super().decode_complex_value(field_name, field, value)
-
-
 def read_text(path: Path_, text: str, *, where: str) -> dict[str, Any]:
     """Read the value of one key from text, as the environment and the command line give it.
 
@@ -165,11 +152,11 @@ def read_text(path: Path_, text: str, *, where: str) -> dict[str, Any]:
     Raises:
         ConfigError: the key needs JSON, and this is none.
     """
-    source = _TextSource(Settings, case_sensitive=True, env_prefix="", env_nested_delimiter=_SEPARATOR)
+    from feefifod.config.text import TextSource  # noqa: PLC0415 - 0.15 s that only a variable or `config set` needs
+
     is_list = get_origin(_owner_of(path)) is tuple
-    source.env_vars = {_SEPARATOR.join(path): "[]" if is_list and not text.strip() else text}
     try:
-        return source()
+        return TextSource(path, "[]" if is_list and not text.strip() else text)()
     except ValueError as error:
         cause = error.__cause__ if isinstance(error.__cause__, json.JSONDecodeError) else "not JSON"
         raise ConfigError(

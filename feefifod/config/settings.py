@@ -9,7 +9,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from feefifod.errors import ConfigError
 from feefifod.model import INTERVALS, Category, Tier
@@ -239,12 +238,8 @@ class ScheduleSettings(Section):
         return self
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """The whole configuration. Parts of feefifod receive their section, not this."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="FEEFIFOD__", env_nested_delimiter="__", validate_default=True
-    )
 
     paths: PathSettings = PathSettings()
     databases: dict[str, QuestDBSettings] = {"questdb": QuestDBSettings()}
@@ -258,11 +253,6 @@ class Settings(BaseSettings):
     schedules: tuple[ScheduleSettings, ...] = ()
     tiers: dict[Tier, tuple[Annotated[str, Field(pattern=r"^[A-Z0-9.]+$")], ...]] = {}
     """Overrides the package's own tier lists, tier by tier."""
-
-    @classmethod
-    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only what is passed: `load` alone reads files and the environment, and knows what came from where."""
-        return (sources["init_settings"],)
 
     @field_validator("databases", mode="before")
     @classmethod
