@@ -1,0 +1,40 @@
+"""Everything that speaks to QuestDB."""
+
+from __future__ import annotations
+
+from feefifod.sink.apply import Suspended, wait_applied
+from feefifod.sink.bulk import BulkLane
+from feefifod.sink.counts import SeriesCount, SeriesKey, count_one, count_series
+from feefifod.sink.ilp import IlpLane
+from feefifod.sink.lane import Lane, OnTrouble, Receipt
+from feefifod.sink.schema import (
+    TableFacts,
+    TableIdentity,
+    describe_table,
+    drop_table,
+    ensure_table,
+    read_identity,
+)
+from feefifod.sink.sql import Answer, QuestDBClient
+
+__all__ = [
+    "Answer",
+    "BulkLane",
+    "IlpLane",
+    "Lane",
+    "OnTrouble",
+    "QuestDBClient",
+    "Receipt",
+    "SeriesCount",
+    "SeriesKey",
+    "Suspended",
+    "TableFacts",
+    "TableIdentity",
+    "count_one",
+    "count_series",
+    "describe_table",
+    "drop_table",
+    "ensure_table",
+    "read_identity",
+    "wait_applied",
+]

@@ -1,0 +1,197 @@
+"""The lane for large frames where the server sees a folder of ours: Parquet, then one INSERT."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import numpy as np
+import psutil
+import pyarrow as pa
+from anyio import to_thread
+from pyarrow import parquet
+
+from feefifod.errors import FeefifodError, Unavailable
+from feefifod.sink.lane import OnTrouble, Receipt, keep_silent, persist
+from feefifod.sink.sql import Identifier, load_statements, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from feefifod.model import Frame
+    from feefifod.sink.sql import QuestDBClient
+
+_SQL: Final = load_statements("bulk.sql")
+_NAME: Final = re.compile(r"feefifod-(?P<host>[0-9a-f]{12})-(?P<pid>\d+)-(?P<started>\d+)-\d+\.parquet")
+_FOREIGN_AGE_SECONDS: Final = 86_400.0
+"""Files of another host's processes are leftovers after a day: no statement lives that long."""
+_STATEMENT_SECONDS: Final = 300.0
+
+
+class BulkLane:
+    """Hands frames over as Parquet files, each inserted by one atomic statement.
+
+    Args:
+        client: the server.
+        table: the table.
+        import_dir: the folder that the server knows as its `cairo.sql.copy.root`.
+        on_trouble: told of every failed attempt that will be repeated.
+        statements: how many inserts at the same time.
+    """
+
+    name = "bulk"
+
+    def __init__(
+        self,
+        client: QuestDBClient,
+        table: str,
+        import_dir: Path,
+        *,
+        on_trouble: OnTrouble = keep_silent,
+        statements: int = 2,
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._dir = import_dir
+        self._on_trouble = on_trouble
+        self._statements = anyio.Semaphore(statements)
+        self._writers = anyio.CapacityLimiter(1)
+        self._numbers = itertools.count(1)
+        self._stem = f"feefifod-{_host()}-{os.getpid()}-{_started(os.getpid())}"
+
+    async def probe(self) -> str | None:
+        """Prove that the server reads a file that we write; return None, or the reason why it does not."""
+        try:
+            path = await self._write(_PROBE, self._new_path())
+        except Unavailable as error:
+            return str(error)
+        try:
+            answer = await self._client.query(render(_SQL["probe"], file=path.name))
+        except FeefifodError as error:
+            return f"the server does not see {self._dir} as its SQL import root: {error}"
+        finally:
+            await self._remove(path)
+        return None if answer.rows == [[len(_PROBE)]] else f"the server sees another folder than {self._dir}"
+
+    async def clean(self) -> int:
+        """Remove what dead processes left in the folder; return how many files."""
+        return await to_thread.run_sync(_clean, self._dir)
+
+    async def send(self, frame: Frame) -> Receipt:
+        """See `Lane.send`.
+
+        Raises:
+            Refused: the server says that the rows are wrong.
+        """
+        started = time.monotonic()
+        attempts = 1
+        if len(frame):
+            path, _ = await persist(partial(self._write, _tabulate(frame), self._new_path()), self._on_trouble)
+            try:
+                _, attempts = await persist(partial(self._insert, path), self._on_trouble)
+            finally:
+                await self._remove(path)
+        return Receipt(len(frame), self.name, time.monotonic() - started, attempts)
+
+    async def close(self) -> None:
+        """Leave nothing behind: each `send` has already removed its file."""
+
+    async def _write(self, rows: pa.Table, path: Path) -> Path:
+        await to_thread.run_sync(_write, rows, path, limiter=self._writers)
+        return path
+
+    async def _insert(self, path: Path) -> None:
+        async with self._statements:
+            sql = render(_SQL["insert"], table=Identifier(self._table), file=path.name)
+            await self._client.query(sql, timeout_seconds=_STATEMENT_SECONDS)
+
+    async def _remove(self, path: Path) -> None:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(partial(path.unlink, missing_ok=True))
+
+    def _new_path(self) -> Path:
+        return self._dir / f"{self._stem}-{next(self._numbers)}.parquet"
+
+
+_PROBE: Final = pa.table({"probe": pa.array([1, 2, 3], pa.int32())})
+
+
+def _tabulate(frame: Frame) -> pa.Table:
+    """Wrap the frame's arrays, without copies, under the table's column names."""
+    nothing = np.zeros(len(frame), np.int8)
+    return pa.table(
+        {
+            "asset_id": frame.asset_id,
+            "time": pa.array(frame.time_us.view("datetime64[us]")),
+            "open": frame.open,
+            "high": frame.high,
+            "low": frame.low,
+            "close": frame.close,
+            "volume": frame.volume,
+            "interval_minutes": frame.interval_minutes,
+            # INT_NULL is written as the number that it is; QuestDB reads that very number as NULL.
+            "trade_count": frame.trade_count,
+            "quote_currency": pa.DictionaryArray.from_arrays(frame.quote_code, pa.array(frame.quotes, pa.string())),
+            "source": pa.DictionaryArray.from_arrays(nothing, pa.array([str(frame.source)])),
+        }
+    )
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    try:
+        parquet.write_table(
+            rows,
+            path,
+            compression="none",
+            use_dictionary=["quote_currency", "source"],
+            write_statistics=False,
+            store_schema=False,
+            row_group_size=max(rows.num_rows, 1),
+        )
+        # The server may be another user's process; the folder, not the file, decides who gets here.
+        path.chmod(0o644)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise Unavailable(
+            f"the rows cannot be written: {error.strerror or error}",
+            where=str(path.parent),
+            remedy="Free some space, or let feefifod write there",
+        ) from error
+
+
+def _clean(folder: Path) -> int:
+    removed = 0
+    for path in folder.iterdir():
+        if (match := _NAME.fullmatch(path.name)) and _is_left_over(path, match):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _is_left_over(path: Path, match: re.Match[str]) -> bool:
+    if match["host"] == _host():
+        return _started(int(match["pid"])) != int(match["started"])
+    try:
+        return time.time() - path.stat().st_mtime > _FOREIGN_AGE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _host() -> str:
+    """Name this host by a digest, because a host's name may hold what a file's name in SQL may not."""
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=6).hexdigest()
+
+
+def _started(pid: int) -> int | None:
+    """Return when the process was started, in milliseconds since 1970; None when there is none."""
+    try:
+        return round(psutil.Process(pid).create_time() * 1000)
+    except psutil.NoSuchProcess:
+        return None

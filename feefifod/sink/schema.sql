@@ -1,0 +1,47 @@
+-- create_table --
+CREATE TABLE IF NOT EXISTS {table} (
+    asset_id INT,
+    time TIMESTAMP,
+    open DOUBLE,
+    high DOUBLE,
+    low DOUBLE,
+    close DOUBLE,
+    volume DOUBLE,
+    interval_minutes INT,
+    trade_count INT,
+    quote_currency SYMBOL,
+    source SYMBOL
+) TIMESTAMP(time) PARTITION BY <partition_by> WAL
+DEDUP UPSERT KEYS(time, asset_id, interval_minutes, source, quote_currency);
+
+-- enable_dedup --
+ALTER TABLE {table} DEDUP ENABLE UPSERT KEYS(time, asset_id, interval_minutes, source, quote_currency);
+
+-- show_columns --
+SHOW COLUMNS FROM {table};
+
+-- find_table --
+SELECT id, designatedTimestamp, partitionBy, walEnabled, dedup, matView
+FROM tables() WHERE table_name = {name};
+
+-- drop_table --
+DROP TABLE IF EXISTS {table};
+
+-- create_server --
+CREATE TABLE IF NOT EXISTS feefifod_server (server_id UUID, created TIMESTAMP);
+
+-- name_server --
+INSERT INTO feefifod_server VALUES (rnd_uuid4(), now());
+
+-- read_server --
+SELECT server_id FROM feefifod_server LIMIT 1;
+
+-- measure_table --
+SELECT count(), cast(min(time) AS LONG), cast(max(time) AS LONG) FROM {table};
+
+-- read_wal --
+SELECT suspended, writerTxn, sequencerTxn, errorTag, errorMessage
+FROM wal_tables() WHERE name = {name};
+
+-- read_pending --
+SELECT wal_pending_row_count FROM tables() WHERE table_name = {name};
