@@ -102,11 +102,12 @@ def count_odd(candles: Candles) -> int:
 
 
 def _looks_regular(data: bytes) -> bool:
-    """Rule out what Arrow would read and the language does not have."""
+    """Rule out what Arrow would read and the language does not have: also a plus before a number."""
     return (
         data.endswith(b"\n")
         and not data.startswith(_BOM)
         and not any(mark in data for mark in _FOREIGN)
+        and not (b"+" in data and data.count(b"+") != data.count(b"e+") + data.count(b"E+"))
         and not _has_long_line(data)
         and not ((b"e" in data or b"E" in data) and _has_long_exponent(data))
     )
