@@ -104,7 +104,7 @@ def _read_candles(document: Document, symbol: Symbol, start: date, end: date) ->
     if status == "no_data":
         return []
     if status != "ok":
-        raise Again(Unavailable(f"the answer says {str(document.get('error', status))[:200]!r}", where=symbol.text))
+        raise Again(Unavailable(f"the answer says {document.get('error', status)!r}", where=symbol.text))
     columns = [document.get(name) for name in "tohlcv"]
     if not all(isinstance(column, list) for column in columns) or len({len(column or ()) for column in columns}) != 1:
         raise again("the columns differ in length or are missing")

@@ -9,12 +9,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import aiohttp
@@ -24,6 +22,7 @@ from anyio.to_thread import run_sync
 from yarl import URL
 
 from feefifod.errors import BadInput, ConfigError, FeefifodError, Refused, Unavailable
+from feefifod.sources.answer import parse_json, read_message, read_retry_after, read_some
 from feefifod.sources.failure import NotFound, SourceStopped
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ Document = dict[str, Any]
 MiB: Final = 1024 * 1024
 BODY_BYTES: Final = 8 * MiB
 
-_ERROR_BODY_BYTES: Final = 64 * 1024
 _LARGE_BYTES: Final = 256 * 1024
 """Above this, JSON is parsed in a thread: it would stall the event loop for longer than a few milliseconds."""
 
@@ -196,10 +194,13 @@ class HttpClient:
             except Again as again:
                 failures += 1
                 if failures >= (again.attempts or self._patience.attempts):
-                    raise again.error from None
+                    raise self._clean(again.error) from None
                 seconds = max(again.wait_seconds or 0.0, self._backoff_seconds(failures))
-                _log.info("api_retry", source=str(self._dialect.source), why=again.error.why, seconds=round(seconds, 1))
+                why = self._clean(again.error).why
+                _log.info("api_retry", source=str(self._dialect.source), why=why, seconds=round(seconds, 1))
                 await self._sleep(seconds)
+            except FeefifodError as error:
+                raise self._clean(error) from None
 
     async def _attempt(self, url: URL, max_bytes: int) -> Document:
         if self._session is None:
@@ -239,9 +240,9 @@ class HttpClient:
     async def _parse(self, body: bytes, url: URL) -> Document:
         try:
             if len(body) > _LARGE_BYTES:
-                document = await run_sync(_load, body, limiter=_parsing)
+                document = await run_sync(parse_json, body, limiter=_parsing)
             else:
-                document = _load(body)
+                document = parse_json(body)
         except (ValueError, RecursionError):
             raise Again(Unavailable("the answer is not JSON", where=self._place(url))) from None
         if not isinstance(document, dict):
@@ -256,16 +257,16 @@ class HttpClient:
                 where=place,
                 remedy=f"Correct sources.{self._dialect.source}.base_url",
             )
-        text = self._tidy(_message(await _read_some(response)))
+        text = self._tidy(read_message(await read_some(response)))
         error = self._dialect.refuse(status, text)
         if error is not None:
             error.where = error.where or place
             return error
         if status == 429:
-            return _Throttled(text, _retry_after(response.headers.get("Retry-After"), datetime.now(UTC)))
+            return _Throttled(text, read_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)))
         why = f"HTTP {status}{': ' if text else ''}{text}"
         if status >= 500 or status == 408:
-            asked = _retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+            asked = read_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
             wait = None if asked is None else min(asked, self._patience.retry_after_cap_seconds)
             return Again(Unavailable(why, where=place), wait_seconds=wait)
         if status == 404:
@@ -286,6 +287,12 @@ class HttpClient:
     def _place(self, url: URL) -> str:
         return f"{self._dialect.source} {url.path}"
 
+    def _clean(self, error: FeefifodError) -> FeefifodError:
+        """Take the key and control characters out of an error that quotes the API."""
+        error.why = self._tidy(error.why)
+        error.args = (error.why,)
+        return error
+
     def _tidy(self, text: str) -> str:
         text = text.replace(self._key.get_secret_value(), "(key)")
         return "".join(char if char.isprintable() else " " for char in text)[:300].strip()
@@ -299,55 +306,6 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise aiohttp.ClientConnectionError(str(error)) from None
-
-
-async def _read_some(response: aiohttp.ClientResponse) -> bytes:
-    """Read the beginning of an error's body; a broken one does not hide the status."""
-    body = bytearray()
-    try:
-        async for chunk in response.content.iter_chunked(8 * 1024):
-            body += chunk
-            if len(body) >= _ERROR_BODY_BYTES:
-                break
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        pass
-    return bytes(body)
-
-
-def _message(body: bytes) -> str:
-    """Return the text of an error: it is in `error` or in `message`, or the body is not JSON at all."""
-    try:
-        document = _load(body)
-    except (ValueError, RecursionError):
-        text = body[:300].decode("utf-8", "replace").strip()
-        return "an HTML page" if text.startswith("<") else text
-    if isinstance(document, dict):
-        for name in ("error", "message"):
-            if isinstance(document.get(name), str):
-                return str(document[name])
-    return ""
-
-
-def _load(body: bytes) -> object:
-    def refuse(name: str) -> object:
-        raise ValueError(f"{name} is not JSON")
-
-    return json.loads(body, parse_constant=refuse)
-
-
-def _retry_after(value: str | None, now: datetime) -> float | None:
-    """Read Retry-After, seconds or a date; None when it is absent or makes no sense."""
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value.strip()[:9])
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - now).total_seconds())
 
 
 def _check_base(base_url: str, setting: str) -> URL:

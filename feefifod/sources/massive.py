@@ -177,7 +177,7 @@ class Massive:
                 raise BadInput(f"the next page is at another host, {url.host!r}, and the key does not go there")
             query = [(name, value) for name, value in url.query.items() if name.lower() != "apikey"]
         except ValueError:
-            raise _doubtful("the next page's address is not one", "massive") from None
+            raise BadInput("the next page's address is not one", where="massive") from None
         return base.with_path(path, encoded=True).with_query(query)
 
 
@@ -209,7 +209,7 @@ def _read_rows(document: Document) -> list[dict[str, Any]]:
     status = document.get("status", "OK")
     if status not in ("OK", "DELAYED"):
         text = document.get("error") or document.get("message") or ""
-        raise Again(Unavailable(f"the answer says {status!r} {str(text)[:200]!r}", where="massive"))
+        raise Again(Unavailable(f"the answer says {status!r} {text!r}", where="massive"))
     rows = document.get("results")
     if rows is None:
         rows = []
