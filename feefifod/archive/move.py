@@ -17,7 +17,7 @@ from anyio import to_thread
 from feefifod.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
@@ -62,6 +62,39 @@ async def move_file(
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from error
     raise _unwritable(folder, f"there are over {_TRIES} files named like {name}")
+
+
+def rename_group(
+    moves: Sequence[tuple[str, Path, str]], check: Callable[[str, int], None]
+) -> list[Path | OSError | None]:
+    """Move many files within one file system, in one go. Blocking; meant for a worker thread.
+
+    Args:
+        moves: source, folder and name of each.
+        check: called with a source and its place just before its move; raises OSError to leave it where it is.
+
+    Returns:
+        Where each is now; or what was in the way; or None where it has to be copied to another file system.
+    """
+    results: list[Path | OSError | None] = []
+    for place, (source, folder, name) in enumerate(moves):
+        try:
+            check(source, place)
+            folder.mkdir(parents=True, exist_ok=True)
+            results.append(_rename_to_free_name(source, folder, name))
+        except OSError as error:
+            results.append(None if error.errno == errno.EXDEV else error)
+    return results
+
+
+def _rename_to_free_name(source: str, folder: Path, name: str) -> Path:
+    for target in _candidates(folder, name):
+        try:
+            rename_exclusive(source, str(target))
+        except FileExistsError:
+            continue
+        return target
+    raise FileExistsError(errno.EEXIST, f"there are over {_TRIES} files of this name", str(folder / name))
 
 
 def _unwritable(folder: Path, why: str) -> Unavailable:

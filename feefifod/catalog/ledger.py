@@ -108,7 +108,7 @@ class FileRecord:
     path: bytes
     name: str
     stamp: FileStamp
-    series: Series
+    series: Series | None
     state: FileState
     ending: FileState | None
     table_id: str | None
@@ -150,6 +150,21 @@ class Ledger:
                 [drop.series.quote for drop in drops],
                 [drop.series.interval_minutes for drop in drops],
             )
+
+    async def refuse(self, refusals: Sequence[tuple[bytes, str, FileStamp, str]]) -> None:
+        """Record files whose very name is refused (path, name, stamp, reason); `adopt_unmoved` then finds them."""
+        stamps = [stamp for _, _, stamp, _ in refusals]
+        await self._database.execute(
+            self._sql["refuse"],
+            [path for path, _, _, _ in refusals],
+            [name for _, name, _, _ in refusals],
+            [stamp.device for stamp in stamps],
+            [stamp.inode for stamp in stamps],
+            [stamp.size for stamp in stamps],
+            [stamp.mtime_ns for stamp in stamps],
+            [stamp.ctime_ns for stamp in stamps],
+            [reason for _, _, _, reason in refusals],
+        )
 
     async def free_dead_owners(self) -> None:
         """End the leases of processes of this host that are gone."""
@@ -284,9 +299,9 @@ class Ledger:
             [move.remark for move in moves],
         )
 
-    async def finish_batch(self, claim: Claim, lane: str) -> None:
+    async def finish_batch(self, claim: Claim) -> None:
         """Close a batch."""
-        await self._database.execute(self._sql["finish_batch"], claim.batch_id, claim.fence, lane)
+        await self._database.execute(self._sql["finish_batch"], claim.batch_id, claim.fence)
 
     async def let_go(self, fence: int) -> None:
         """End our lease at once; the next owner goes on from the checkpoint."""
@@ -360,7 +375,7 @@ def _record(row: Any) -> FileRecord:
         row["path"],
         row["name"],
         _stamp(row),
-        _series(row),
+        _series(row) if row["ticker"] else None,
         FileState(row["state"]),
         FileState(row["ending"]) if row["ending"] else None,
         row["table_id"],

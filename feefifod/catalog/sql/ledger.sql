@@ -126,11 +126,22 @@ WHERE id IN (
 )
 RETURNING *
 
+-- name: refuse
+-- Files whose very name is refused: what becomes of them is decided at once.
+INSERT INTO file (path, name, device, inode, size, mtime_ns, ctime_ns, ticker, category, quote, interval_minutes,
+    state, ending, reason)
+SELECT d.path, d.name, d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns, '', '', '', 0,
+    'moving', 'rejected', r.reason
+FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::numeric[], $5::bigint[], $6::bigint[], $7::bigint[])
+    WITH ORDINALITY AS d (path, name, device, inode, size, mtime_ns, ctime_ns, n)
+JOIN unnest($8::text[]) WITH ORDINALITY AS r (reason, n) USING (n)
+ON CONFLICT (path) WHERE state IN ('waiting', 'loading', 'moving') DO NOTHING
+
 -- name: let_go
 UPDATE file SET lease_until = '-infinity' WHERE fence = $1 AND state IN ('loading', 'moving')
 
 -- name: finish_batch
-UPDATE batch SET finished_at = now(), lane = $3 WHERE id = $1 AND fence = $2
+UPDATE batch SET finished_at = now() WHERE id = $1 AND fence = $2
 
 -- name: waiting_paths
 SELECT id, path FROM file WHERE state = 'waiting'

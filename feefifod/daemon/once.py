@@ -1,0 +1,111 @@
+"""One-shot ingestion: everything that is complete now, then an end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import structlog
+
+from feefifod.errors import FeefifodError, Refused, Unavailable
+from feefifod.ingest.ingestor import Ingestor
+from feefifod.ingest.load import Stopped
+from feefifod.ingest.report import FileResult, Summary
+from feefifod.model import FileState
+
+if TYPE_CHECKING:
+    from feefifod.ingest.candidates import Selection
+    from feefifod.ingest.report import Listener
+    from feefifod.ingest.tools import Tools
+
+_ROUNDS_WITHOUT_PROGRESS: Final = 3
+_SLACK_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Keeps all results and passes everything on to another listener."""
+
+    listener: Listener
+    summary: Summary = field(default_factory=Summary)
+
+    def batch_started(self, files: int, size_bytes: int, lane: str) -> None:
+        """Pass it on."""
+        self.listener.batch_started(files, size_bytes, lane)
+
+    def window_sent(self, rows: int, size_bytes: int) -> None:
+        """Pass it on."""
+        self.listener.window_sent(rows, size_bytes)
+
+    def file_finished(self, result: FileResult) -> None:
+        """Keep it and pass it on."""
+        self.summary.results.append(result)
+        self.listener.file_finished(result)
+
+    def trouble(self, error: FeefifodError, attempt: int) -> None:
+        """Pass it on."""
+        self.listener.trouble(error, attempt)
+
+
+async def look_once(ingestor: Ingestor) -> Selection:
+    """Look until nothing is left that would be complete after the settle time alone."""
+    settle = ingestor.tools.watch.settle_seconds
+    deadline = time.monotonic() + 2 * settle + _SLACK_SECONDS
+    while True:
+        selection = await ingestor.look()
+        soon = [s.wait_seconds for _, s in selection.waiting if s.wait_seconds <= settle]
+        if not soon or time.monotonic() > deadline or ingestor.tools.stop.is_set():
+            return selection
+        await anyio.sleep(min(soon) + 0.02)
+
+
+async def ingest_once(tools: Tools) -> Summary:
+    """Ingest everything that is complete, batch by batch, until nothing complete is left.
+
+    A batch that cannot be finished is tried again a few times; what remains is named in the summary.
+    """
+    recorder = Recorder(tools.listener)
+    tools = replace(tools, listener=recorder)
+    ingestor = Ingestor(tools)
+    idle = 0
+    last_error = ""
+    while idle < _ROUNDS_WITHOUT_PROGRESS and not tools.stop.is_set():
+        selection = await look_once(ingestor)
+        done = len(recorder.summary.results)
+        try:
+            await ingestor.refuse(selection)
+            await ingestor.forget_missing(selection)
+            if not selection.drops:
+                break
+            claims = await ingestor.claim(selection.drops)
+            for claim in claims:
+                await ingestor.run_batch(claim)
+            if not claims:
+                last_error = "another feefifod process is loading these files or their series"
+        except Stopped:
+            break
+        except (FeefifodError, Unavailable) as error:
+            last_error = str(error)
+            structlog.get_logger().warning("batch_not_finished", reason=last_error)
+            if isinstance(error, Refused):
+                break
+        idle = 0 if len(recorder.summary.results) > done else idle + 1
+        if idle:
+            await anyio.sleep(min(0.3 * 2**idle, 3.0))
+    await _add_left_over(ingestor, recorder.summary, last_error)
+    return recorder.summary
+
+
+async def _add_left_over(ingestor: Ingestor, summary: Summary, error: str) -> None:
+    """Name what is left in the data folder, and why."""
+    selection = await ingestor.look()
+    stopped = "stopped before it was finished; the next start goes on with it"
+    reason = error or (stopped if ingestor.tools.stop.is_set() else "it became complete a moment ago")
+    for drop in selection.drops:
+        summary.results.append(FileResult(drop.name, FileState.WAITING, reason=reason))
+    for found, settlement in selection.waiting:
+        summary.results.append(FileResult(found.path, FileState.WAITING, reason=settlement.reason))
+    if error and selection.drops:
+        summary.troubles.append(error)

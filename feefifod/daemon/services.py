@@ -1,0 +1,147 @@
+"""The servers, pools and lanes that a command works with, opened and closed together."""
+
+from __future__ import annotations
+
+import resource
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import structlog
+
+from feefifod.catalog import Assets, Database, Ledger, open_database
+from feefifod.config import pick_database
+from feefifod.ingest.tools import Patience, Tools
+from feefifod.log import register_secret
+from feefifod.servers import use_servers
+from feefifod.sink import BulkLane, IlpLane, QuestDBClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from feefifod.config import QuestDBSettings, Settings
+    from feefifod.ingest.report import Listener
+    from feefifod.servers import Servers
+    from feefifod.sink import OnTrouble
+
+_CLOSE_SECONDS: Final = 5.0
+_SPARE_FILES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What is open. `database` is the name of the configured QuestDB."""
+
+    settings: Settings
+    database: str
+    questdb: QuestDBSettings
+    client: QuestDBClient
+    postgres: Database
+    ledger: Ledger
+    assets: Assets
+    import_dir: Path | None
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, database: str = "questdb") -> AsyncIterator[Services]:
+    """Open what the configuration names; embedded servers are started when they do not run, and supervised.
+
+    Raises:
+        ConfigError: no such database, a busy port, or the extra [embedded] is missing.
+        Unavailable, Refused: a server does not start or does not let us in.
+    """
+    questdb = pick_database(settings, database)
+    postgres_url = settings.postgres.url.get_secret_value()
+    async with AsyncExitStack() as stack:
+        questdb_url, import_dir = questdb.url, Path(questdb.import_dir) if questdb.import_dir else None
+        wanted = {"questdb": questdb.url == "embedded", "postgres": postgres_url == "embedded"}
+        if any(wanted.values()):
+            servers = await stack.enter_async_context(use_servers(settings.embedded, settings.paths.state, **wanted))
+            if wanted["questdb"]:
+                questdb_url, import_dir = servers.endpoints.questdb_url, servers.endpoints.import_dir
+            if wanted["postgres"]:
+                postgres_url = servers.endpoints.postgres_dsn
+                register_secret(postgres_url)
+            await stack.enter_async_context(_supervised(servers))
+        postgres = await stack.enter_async_context(open_database(postgres_url))
+        client = QuestDBClient(questdb, questdb_url)
+        yield Services(settings, database, questdb, client, postgres, Ledger(postgres), Assets(postgres), import_dir)
+
+
+@asynccontextmanager
+async def _supervised(servers: Servers) -> AsyncIterator[None]:
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(servers.supervise, name="supervise")
+            yield
+            tasks.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # One error of the body must reach the caller as itself.
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
+
+
+@asynccontextmanager
+async def open_tools(
+    services: Services, listener: Listener, stop: anyio.Event, *, patience_seconds: float | None
+) -> AsyncIterator[Tools]:
+    """Open the lanes and put together what ingestion works with."""
+    settings = services.settings
+    trouble = Patience(listener, patience_seconds).on_trouble
+    ilp = IlpLane(services.client.url, services.questdb, on_trouble=trouble)
+    bulk = await _find_bulk(services, trouble) if settings.pipeline.lane != "ilp" else None
+    tools = Tools(
+        paths=settings.paths,
+        pipeline=settings.pipeline,
+        watch=settings.watch,
+        tiers=settings.tiers,
+        database=services.database,
+        questdb=services.questdb,
+        client=services.client,
+        ledger=services.ledger,
+        assets=services.assets,
+        ilp=ilp,
+        bulk=bulk,
+        listener=listener,
+        reading=anyio.CapacityLimiter(settings.pipeline.workers),
+        stop=stop,
+        patience_seconds=patience_seconds,
+        open_files=_count_open_files(),
+    )
+    for folder in (settings.paths.data, tools.ingested, tools.scratch):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield tools
+    finally:
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_SECONDS):
+            await ilp.close()
+            if bulk is not None:
+                await bulk.close()
+
+
+async def _find_bulk(services: Services, trouble: OnTrouble) -> BulkLane | None:
+    if services.import_dir is None:
+        return None
+    lane = BulkLane(services.client, services.questdb.table, services.import_dir, on_trouble=trouble)
+    reason = await lane.probe()
+    if reason is not None:
+        structlog.get_logger().warning("bulk_lane_off", reason=reason)
+        return None
+    await lane.clean()
+    return lane
+
+
+def _count_open_files() -> int:
+    """Return how many files of a batch may stay open at once, after asking for as many as we may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        except (ValueError, OSError):
+            pass
+    return max(min(soft, 65_536) - 2 * _SPARE_FILES, _SPARE_FILES // 2)

@@ -1,0 +1,301 @@
+"""One claim from beginning to end: looked into, loaded, proven, recorded, moved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from feefifod.archive import RejectedRows
+from feefifod.catalog import Ending, LeaseLost, Loaded
+from feefifod.catalog.ledger import LEASE_SECONDS, RENEW_SECONDS
+from feefifod.discover import open_drop
+from feefifod.errors import BadInput, FeefifodError, Refused, Unavailable
+from feefifod.ingest.finish import Ended, carry_out, rows_path
+from feefifod.ingest.inspect import Inspection, inspect_files
+from feefifod.ingest.load import Load, Stopped, make_sweep
+from feefifod.ingest.prove import NotProven, expect, prove
+from feefifod.model import Asset, Category, FileState
+from feefifod.parse.tiers import tier_of
+from feefifod.sweep import order_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from feefifod.catalog import Claim, ClaimedFile
+    from feefifod.ingest.tools import Tools
+    from feefifod.sink import Lane
+    from feefifod.sweep import Ordered, Sweep
+
+_ROW_BYTES: Final = 50
+_DAY_SECONDS: Final = 86_400
+
+
+@dataclass(slots=True)
+class Batch:
+    """A claim at work."""
+
+    tools: Tools
+    claim: Claim
+    scratch: Path
+    _ended: list[Ended] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Bring the claim to its end, or give it back.
+
+        Raises:
+            Stopped: the stop came first; the rest is left for the next start.
+            LeaseLost: another process goes on with it.
+            Refused, Unavailable: it cannot be finished now; it is given back, to go on from its checkpoint.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._hold_lease, name="lease")
+                await self._ingest()
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise _decide(group) from None
+        finally:
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + 5.0):
+                await to_thread.run_sync(partial(shutil.rmtree, self.scratch, ignore_errors=True))
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        # What is finished has no lease any more; what is not goes on from its checkpoint at once.
+        try:
+            await self.tools.ledger.let_go(self.claim.fence)
+        except FeefifodError as error:
+            structlog.get_logger().debug("lease_left_to_end", reason=error.why)
+
+    async def _hold_lease(self) -> None:
+        """Renew the lease; work that nobody can be sure to own any more is cut.
+
+        Raises:
+            LeaseLost: another process has the claim, or PostgreSQL was away for longer than the lease.
+        """
+        held_until = time.monotonic() + LEASE_SECONDS
+        while True:
+            await anyio.sleep(RENEW_SECONDS / 2)
+            asked = time.monotonic()
+            try:
+                await self.tools.ledger.renew(self.claim)
+                held_until = asked + LEASE_SECONDS
+            except Unavailable as error:
+                if time.monotonic() > held_until:
+                    raise LeaseLost("the lease could not be renewed in time", where="PostgreSQL") from error
+
+    async def _ingest(self) -> None:
+        claim, tools = self.claim, self.tools
+        await to_thread.run_sync(partial(self.scratch.mkdir, parents=True, exist_ok=True))
+        started = time.monotonic()
+        inspections = await inspect_files(claim.files, tools.reading)
+        loadable = await self._sort_out(inspections)
+        ordered = await self._order(loadable)
+        loadable = [inspection for inspection in loadable if inspection.file.id in ordered or not inspection.irregular]
+        if loadable:
+            await self._load(loadable, {id_: result for id_, result in ordered.items() if result}, started)
+        await self._carry_out()
+        await tools.patiently(partial(tools.ledger.finish_batch, claim))
+
+    async def _sort_out(self, inspections: Sequence[Inspection]) -> list[Inspection]:
+        """Decide about files without loading them where that is possible; return the ones to load."""
+        claim, tools = self.claim, self.tools
+        hashes = {i.file.id: i.sha256 for i in inspections if i.sha256 and not i.gone}
+        await tools.patiently(partial(tools.ledger.record_hashes, claim, hashes))
+        known = await tools.patiently(partial(tools.ledger.find_known, claim, list(hashes)))
+        endings: list[Ending] = []
+        duplicates: list[Ending] = []
+        loadable: list[Inspection] = []
+        twins: set[tuple[object, bytes | None]] = set()
+        for inspection in inspections:
+            file = inspection.file
+            content = (file.series, inspection.sha256)
+            if inspection.gone:
+                await self._give_back([file], inspection.gone)
+            elif inspection.empty:
+                endings.append(Ending(file.id, FileState.EMPTY, "it holds no data row"))
+            elif inspection.refusal:
+                endings.append(Ending(file.id, FileState.REJECTED, inspection.refusal))
+            elif file.id in known:
+                duplicates.append(Ending(file.id, FileState.DUPLICATE, "its content is in the table already"))
+            elif content in twins:
+                # The same content twice in one batch: when the first is in, this one is known to be a duplicate.
+                await self._give_back([file], "the same content is being loaded under another name")
+            else:
+                twins.add(content)
+                loadable.append(inspection)
+        await self._mark(endings, None)
+        await self._mark(duplicates, claim.table_id)
+        return loadable
+
+    async def _mark(self, endings: Sequence[Ending], table_id: str | None) -> None:
+        if not endings:
+            return
+        await self.tools.patiently(partial(self.tools.ledger.mark_ending, self.claim, endings, table_id=table_id))
+        files = {file.id: file for file in self.claim.files}
+        for ending in endings:
+            self._ended.append(_end(files[ending.id], ending.state, ending.reason, rejected=ending.rows_rejected))
+            if ending.state is FileState.REJECTED and self.tools.stop_on_error:
+                self.tools.stop.set()
+
+    async def _give_back(self, files: Sequence[ClaimedFile], reason: str) -> None:
+        ids = [file.id for file in files]
+        await self.tools.patiently(partial(self.tools.ledger.release, self.claim, ids, reason))
+        for file in files:
+            structlog.get_logger().info("file_given_back", file=file.name, reason=reason)
+
+    async def _order(self, inspections: Sequence[Inspection]) -> dict[int, Ordered]:
+        """Put irregular files in order; one without a good row is refused. Returns what can be loaded."""
+        results: dict[int, Ordered] = {}
+        for inspection in inspections:
+            if not inspection.irregular:
+                continue
+            file = inspection.file
+            try:
+                ordered = await to_thread.run_sync(self._order_one, file, limiter=self.tools.reading)
+            except BadInput as error:
+                await self._mark([Ending(file.id, FileState.REJECTED, str(error))], None)
+                continue
+            except (OSError, Unavailable) as error:
+                await self._give_back([file], f"it changed or cannot be read: {error}")
+                continue
+            if ordered.rows:
+                results[file.id] = ordered
+            elif ordered.rejected:
+                reason = f"none of its {ordered.rejected} rows is good"
+                await self._mark([Ending(file.id, FileState.REJECTED, reason, ordered.rejected)], None)
+            else:
+                await self._mark([Ending(file.id, FileState.EMPTY, "it holds no data row")], None)
+        return results
+
+    def _order_one(self, file: ClaimedFile) -> Ordered:
+        fd = open_drop(os.fsdecode(file.path), file.stamp)
+        path = rows_path(self.tools, file.id)
+        rejected = RejectedRows(path)
+        try:
+            return order_file(
+                fd,
+                interval_minutes=file.series.interval_minutes,
+                latest_seconds=latest_seconds(time.time()),
+                scratch=self.scratch / str(file.id),
+                chunk_rows=self.tools.pipeline.window_rows,
+                on_rejects=rejected.add,
+            )
+        finally:
+            os.close(fd)
+            rejected.close()
+            if not rejected.count:
+                path.unlink()
+
+    async def _load(self, inspections: Sequence[Inspection], ordered: Mapping[int, Ordered], started: float) -> None:
+        claim, tools = self.claim, self.tools
+        size = sum(inspection.file.stamp.size for inspection in inspections)
+        lane = choose_lane(tools, size)
+        log = structlog.get_logger().bind(batch=claim.batch_id)
+        log.info(
+            "batch_started",
+            files=len(inspections),
+            bytes=size,
+            lane=lane.name,
+            resumed_at=claim.checkpoint_seconds,
+        )
+        tools.listener.batch_started(len(inspections), size, lane.name)
+        assets = await ensure_assets(tools, inspections)
+        paths = {file_id: result.paths for file_id, result in ordered.items()}
+        load = Load(tools, claim, lane, make_sweep(tools, claim, inspections, assets, paths))
+        await load.run()
+        sweep = load.sweep
+        files = {i.file.id: i.file for i in inspections if i.file.id in sweep.tallies}
+        sent = [file for file in sweep.files if file.id in files]
+        try:
+            await prove(tools, claim.table_id, expect(sent, sweep.tallies, load.merged))
+        except NotProven as error:
+            # Nothing that was acknowledged can be trusted: begin again without a checkpoint.
+            await self._give_back(list(files.values()), error.why)
+            raise
+        await self._record(files, sweep, ordered)
+        rows = sum(sweep.tallies[file_id].rows for file_id in files)
+        seconds = time.monotonic() - started
+        log.info(
+            "batch_loaded",
+            files=len(files),
+            rows=rows,
+            seconds=round(seconds, 3),
+            rows_per_second=round(rows / max(seconds, 0.001)),
+            lane=lane.name,
+        )
+
+    async def _record(self, files: Mapping[int, ClaimedFile], sweep: Sweep, ordered: Mapping[int, Ordered]) -> None:
+        proofs = []
+        for file_id, file in files.items():
+            tally = sweep.tallies[file_id]
+            rejected = ordered[file_id].rejected if file_id in ordered else 0
+            proofs.append(Loaded(file_id, tally.rows, rejected, tally.odd, tally.first_seconds, tally.last_seconds))
+            reason = f"{rejected} rows were refused" if rejected else ""
+            self._ended.append(_end(file, FileState.DONE, reason, tally.rows, rejected, tally.odd))
+        await self.tools.patiently(partial(self.tools.ledger.mark_loaded, self.claim, proofs))
+
+    async def _carry_out(self) -> None:
+        if self._ended:
+            await carry_out(self.tools, self.claim.fence, self._ended)
+
+
+def _end(file: ClaimedFile, state: FileState, reason: str, accepted: int = 0, rejected: int = 0, odd: int = 0) -> Ended:
+    return Ended(file.id, os.fsdecode(file.path), file.name, file.stamp, state, reason, accepted, rejected, odd)
+
+
+def choose_lane(tools: Tools, size_bytes: int) -> Lane:
+    """Return the bulk lane for what is large enough to gain by it, where there is one.
+
+    Raises:
+        Refused: the configuration wants the bulk lane and there is none.
+    """
+    wanted = tools.pipeline.lane
+    if wanted == "bulk" and tools.bulk is None:
+        raise Refused(
+            "the bulk lane is not available: the server does not see a folder of ours",
+            where="[pipeline] lane",
+            remedy='Set [databases.questdb] import_dir to its SQL import root, or lane to "auto"',
+        )
+    large = size_bytes // _ROW_BYTES >= tools.pipeline.bulk_min_rows
+    if tools.bulk is not None and (wanted == "bulk" or (wanted == "auto" and large)):
+        return tools.bulk
+    return tools.ilp
+
+
+async def ensure_assets(tools: Tools, inspections: Sequence[Inspection]) -> dict[tuple[str, str], Asset]:
+    """Create the assets that these files need, each with its tier; return all by ticker and category."""
+    wanted = {
+        (i.file.series.ticker, i.file.series.category, tier_of(i.file.series.ticker, tools.tiers)) for i in inspections
+    }
+    found = await tools.patiently(partial(tools.assets.ensure, wanted))
+    return {(ticker, str(Category(category))): asset for (ticker, category), asset in found.items()}
+
+
+def latest_seconds(now_seconds: float) -> int:
+    """Return the last instant that a candle may start at: the end of tomorrow (UTC)."""
+    return (int(now_seconds) // _DAY_SECONDS + 2) * _DAY_SECONDS - 1
+
+
+def _decide(group: BaseExceptionGroup) -> BaseException:
+    """Return the error that decides: one that nobody expected, a lost lease, what cannot be repeated, the rest."""
+    leaves = list(_leaves(group))
+    if not all(isinstance(error, FeefifodError | Stopped) for error in leaves):
+        return group
+    return min(leaves, key=lambda e: (not isinstance(e, LeaseLost), isinstance(e, Unavailable), isinstance(e, Stopped)))
+
+
+def _leaves(group: BaseExceptionGroup) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,211 @@
+"""The last step of a file: what was decided and recorded is now done to it, once, whatever crashes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from anyio import to_thread
+
+from feefifod.archive import Refusal, keep_rows, move_file, reject_file, rename_group, sync_folders
+from feefifod.catalog import Move
+from feefifod.discover import open_drop
+from feefifod.errors import Unavailable
+from feefifod.ingest.report import FileResult
+from feefifod.model import FileState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from feefifod.catalog import FileRecord
+    from feefifod.ingest.tools import Tools
+    from feefifod.model import FileStamp
+
+_LONGEST_NAME: Final = 200
+_GROUP: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A file whose end is decided and recorded."""
+
+    id: int
+    path: str
+    name: str
+    stamp: FileStamp
+    ending: FileState
+    reason: str
+    rows_accepted: int = 0
+    rows_rejected: int = 0
+    rows_odd: int = 0
+
+
+def rows_path(tools: Tools, file_id: int) -> Path:
+    """Return where the bad rows of a file are collected."""
+    return tools.scratch / f"{file_id}.rows.csv"
+
+
+async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
+    """Move, delete or refuse files as recorded, then record where they are.
+
+    Raises:
+        Unavailable: a folder cannot be written; the files concerned stay where they are, to be tried again.
+    """
+    moves: list[Move] = []
+    trouble: Unavailable | None = None
+    plain = [item for item in ended if item.ending in (FileState.DONE, FileState.DUPLICATE)]
+    for start in range(0, len(plain), _GROUP):
+        group = plain[start : start + _GROUP]
+        moved, error = await _archive_group(tools, group)
+        moves += moved
+        trouble = trouble or error
+    for item in ended:
+        if item.ending in (FileState.REJECTED, FileState.EMPTY):
+            try:
+                moves.append(await _put_away(tools, item))
+            except Unavailable as error:
+                trouble = trouble or error
+    folders = {Path(os.fsdecode(move.moved_to)).parent for move in moves if move.moved_to}
+    folders |= {Path(item.path).parent for item in ended}
+    await to_thread.run_sync(sync_folders, [folder for folder in folders if folder.is_dir()])
+    await tools.patiently(partial(tools.ledger.finish, fence, moves))
+    _report(tools, ended, moves)
+    if trouble is not None:
+        await tools.patiently(partial(tools.ledger.let_go, fence))
+        raise trouble
+
+
+async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
+    def check(path: str, place: int) -> None:
+        os.close(open_drop(path, group[place].stamp))
+
+    targets = [(item.path, tools.ingested, PurePath(item.path).name) for item in group]
+    results = await to_thread.run_sync(rename_group, targets, check)
+    moves: list[Move] = []
+    trouble: Unavailable | None = None
+    for item, (source, folder, name), result in zip(group, targets, results, strict=True):
+        try:
+            where = result
+            if where is None or (isinstance(where, OSError) and not isinstance(where, FileNotFoundError)):
+                # Another file system, or something in the way that `move_file` can name.
+                where = await move_file(source, folder, name)
+            if isinstance(where, FileNotFoundError):
+                moves.append(await to_thread.run_sync(_find_moved, item, folder))
+                continue
+            rows = rows_path(tools, item.id)
+            if await to_thread.run_sync(rows.exists):
+                await keep_rows(rows, tools.paths.rejected, name)
+            moves.append(Move(item.id, os.fsencode(where)))
+        except FileNotFoundError:
+            moves.append(Move(item.id, None, "it was gone before it could be moved"))
+        except Unavailable as error:
+            trouble = error
+    return moves, trouble
+
+
+def _find_moved(item: Ended, folder: Path) -> Move:
+    """Say where a file is that is not (as it was) in the data folder: an earlier try may have moved it."""
+    name = PurePath(item.path).name
+    stem = name.removesuffix(".csv")
+    if folder.is_dir():
+        for entry in os.scandir(folder):
+            if entry.name == name or entry.name.startswith(f"{stem}."):
+                status = entry.stat(follow_symlinks=False)
+                if (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode):
+                    return Move(item.id, os.fsencode(entry.path))
+    if os.path.lexists(item.path):
+        return Move(item.id, None, "replaced in the data folder before it was moved")
+    return Move(item.id, None, "it was gone before it could be moved")
+
+
+async def _put_away(tools: Tools, item: Ended) -> Move:
+    """Refuse a file, or delete one that has no data row at all."""
+    name = shorten(PurePath(item.path).name)
+    try:
+        await to_thread.run_sync(_check, item)
+        if item.ending is FileState.EMPTY:
+            await to_thread.run_sync(os.unlink, item.path)
+            return Move(item.id, None)
+        rows = rows_path(tools, item.id)
+        has_rows = await to_thread.run_sync(rows.exists)
+        facts: dict[str, object] = {"rows_rejected": item.rows_rejected}
+        refusal = Refusal(item.reason, facts, rows if has_rows else None)
+        target = await reject_file(item.path, tools.paths.rejected, name, refusal)
+        return Move(item.id, os.fsencode(target))
+    except FileNotFoundError:
+        folder = tools.paths.rejected
+        return await to_thread.run_sync(_find_moved, item, folder)
+    except OSError as error:
+        raise Unavailable(
+            f"a file cannot be put away: {error.strerror}", where=item.path, remedy="It is tried again"
+        ) from error
+
+
+def _check(item: Ended) -> None:
+    try:
+        os.close(open_drop(item.path, item.stamp))
+    except PermissionError:
+        return  # A refused name may be unreadable; the move needs no right to read.
+
+
+def shorten(name: str) -> str:
+    """Return a name that leaves room for our endings."""
+    raw = os.fsencode(name)
+    if len(raw) <= _LONGEST_NAME:
+        return name
+    return f"{os.fsdecode(raw[:_LONGEST_NAME])}~{hashlib.sha256(raw).hexdigest()[:8]}"
+
+
+def _report(tools: Tools, ended: Sequence[Ended], moves: Sequence[Move]) -> None:
+    log = structlog.get_logger()
+    by_id = {move.id: move for move in moves}
+    for item in ended:
+        move = by_id.get(item.id)
+        if move is None:
+            continue
+        reason = move.remark or item.reason
+        emit = log.warning if item.ending is FileState.REJECTED else log.info
+        emit(
+            f"file_{item.ending}",
+            file=item.name,
+            rows=item.rows_accepted,
+            rejected=item.rows_rejected,
+            odd=item.rows_odd,
+            to=os.fsdecode(move.moved_to) if move.moved_to else None,
+            reason=reason or None,
+        )
+        tools.listener.file_finished(
+            FileResult(item.name, item.ending, item.rows_accepted, item.rows_rejected, item.rows_odd, reason)
+        )
+
+
+async def finish_left_over(tools: Tools) -> int:
+    """Finish files whose end is recorded but that were not moved, by whomever; returns how many there were.
+
+    Raises:
+        Unavailable: as `carry_out`.
+    """
+    fence, records = await tools.patiently(tools.ledger.adopt_unmoved)
+    if records:
+        await carry_out(tools, fence, [_ended(record) for record in records])
+    return len(records)
+
+
+def _ended(record: FileRecord) -> Ended:
+    if record.ending is None:
+        raise ValueError(f"file {record.id} is moving without an ending")
+    return Ended(
+        record.id,
+        os.fsdecode(record.path),
+        record.name,
+        record.stamp,
+        record.ending,
+        record.reason,
+        record.rows_accepted,
+        record.rows_rejected,
+    )

@@ -1,0 +1,104 @@
+"""Rounds of ingestion: scan, settle, register, claim, and a batch for each claim."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from anyio import to_thread
+
+from feefifod.discover import Settler, scan
+from feefifod.ingest.batch import Batch
+from feefifod.ingest.candidates import Selection, select
+from feefifod.ingest.finish import finish_left_over
+from feefifod.sink import ensure_table, read_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from feefifod.catalog import Claim, Drop
+    from feefifod.ingest.tools import Tools
+
+SMALL_FILE_BYTES: Final = 8 * 1024 * 1024
+SMALL_BATCH_BYTES: Final = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Ingestor:
+    """Ingests what is complete in the data folder."""
+
+    tools: Tools
+    settler: Settler = field(init=False)
+    _table_id: str | None = None
+
+    def __post_init__(self) -> None:
+        self.settler = Settler(self.tools.watch)
+
+    async def look(self) -> Selection:
+        """Scan the data folder and sort it out.
+
+        Raises:
+            Refused: the folder cannot be listed.
+        """
+        folder = str(self.tools.paths.data)
+        found = await to_thread.run_sync(scan, folder)
+        settlements = await to_thread.run_sync(self.settler.judge, found)
+        return select(found, settlements, self.tools.watch, self.tools.tiers)
+
+    async def prepare(self) -> str:
+        """Make sure that the table is there and right, and return its identity; finish what was left over.
+
+        Raises:
+            Refused: the table has other columns.
+            Unavailable: files whose end is recorded cannot be moved; ingestion can go on.
+        """
+        tools = self.tools
+        identity = await tools.patiently(partial(read_identity, tools.client, tools.questdb.table))
+        if identity is None or str(identity) != self._table_id:
+            identity = await tools.patiently(partial(ensure_table, tools.client, tools.questdb))
+            self._table_id = str(identity)
+            await tools.patiently(partial(tools.ledger.bind_table, tools.database, self._table_id))
+        return str(identity)
+
+    async def refuse(self, selection: Selection) -> None:
+        """Record files whose very name is refused, and put away whatever has to be.
+
+        Raises:
+            Unavailable: a folder cannot be written.
+        """
+        if selection.refused:
+            await self.tools.patiently(partial(self.tools.ledger.refuse, selection.refused))
+        await finish_left_over(self.tools)
+
+    async def claim(self, drops: Sequence[Drop]) -> list[Claim]:
+        """Register complete files and claim what is free of them."""
+        table_id = await self.prepare()
+        await self.tools.patiently(partial(self.tools.ledger.register, drops))
+        paths = [drop.path for drop in drops]
+        return await self.tools.patiently(partial(self.tools.ledger.claim, paths, table_id))
+
+    async def forget_missing(self, selection: Selection) -> None:
+        """Drop the ledger rows of files that were waiting and are there no more."""
+        present = [drop.path for drop in selection.drops]
+        present += [os.fsencode(found.path) for found, _ in selection.waiting]
+        folder = os.fsencode(self.tools.paths.data)
+        await self.tools.patiently(partial(self.tools.ledger.forget_missing, folder, present))
+
+    async def run_batch(self, claim: Claim) -> None:
+        """Work on one claim; see `Batch.run` for what it raises."""
+        with structlog.contextvars.bound_contextvars(batch=claim.batch_id):
+            await Batch(self.tools, claim, self.tools.scratch / f"batch-{os.getpid()}-{claim.fence}").run()
+
+
+def pick_small(drops: Sequence[Drop]) -> list[Drop]:
+    """Return small files that can be loaded beside a long sweep, not too many of them."""
+    picked: list[Drop] = []
+    size = 0
+    for drop in drops:
+        size += drop.stamp.size
+        if drop.stamp.size <= SMALL_FILE_BYTES and size <= SMALL_BATCH_BYTES:
+            picked.append(drop)
+    return picked

@@ -1,0 +1,112 @@
+"""The first look into claimed files: content hash, how they begin, and what can be decided at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+
+from feefifod.discover import open_drop, stamp_of
+from feefifod.errors import BadInput
+from feefifod.parse.head import Head, inspect_head
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import anyio
+
+    from feefifod.catalog import ClaimedFile
+
+_HEAD_BYTES: Final = 64 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
+_JOB_BYTES: Final = 32 * 1024 * 1024
+_JOB_FILES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a first look showed.
+
+    Attributes:
+        head: how the file begins; None when it is empty, refused or gone.
+        sha256: of the whole content; None when it is gone.
+        irregular: it cannot be swept as it is.
+        empty: it has no data row at all.
+        refusal: why it is refused as a whole.
+        gone: it is not the file that was claimed any more, and why.
+    """
+
+    file: ClaimedFile
+    head: Head | None = None
+    sha256: bytes | None = None
+    irregular: bool = False
+    empty: bool = False
+    refusal: str = ""
+    gone: str = ""
+
+
+async def inspect_files(files: Sequence[ClaimedFile], limiter: anyio.CapacityLimiter) -> list[Inspection]:
+    """Look into files, many small ones per thread hop; the results come in the order of `files`."""
+    results: list[Inspection] = []
+    job: list[ClaimedFile] = []
+    job_bytes = 0
+    for file in files:
+        if job and (len(job) >= _JOB_FILES or job_bytes + file.stamp.size > _JOB_BYTES):
+            results += await to_thread.run_sync(_inspect_some, job, limiter=limiter)
+            job, job_bytes = [], 0
+        job.append(file)
+        job_bytes += file.stamp.size
+    if job:
+        results += await to_thread.run_sync(_inspect_some, job, limiter=limiter)
+    return results
+
+
+def _inspect_some(files: Sequence[ClaimedFile]) -> list[Inspection]:
+    return [inspect_file(file) for file in files]
+
+
+def inspect_file(file: ClaimedFile) -> Inspection:
+    """Look into one file. A hash that the ledger holds is trusted, for the file's stamp is that of the ledger."""
+    try:
+        fd = open_drop(os.fsdecode(file.path), file.stamp)
+    except OSError as error:
+        return Inspection(file, gone=error.strerror or str(error))
+    try:
+        return _look(fd, file)
+    except OSError as error:
+        return Inspection(file, gone=f"it cannot be read: {error.strerror}")
+    finally:
+        os.close(fd)
+
+
+def _look(fd: int, file: ClaimedFile) -> Inspection:
+    start = os.pread(fd, _HEAD_BYTES, 0)
+    sha256, blank = (file.sha256, False) if file.sha256 else _hash(fd)
+    if stamp_of(os.fstat(fd)) != file.stamp:
+        return Inspection(file, gone="it changed while it was read")
+    if blank:
+        return Inspection(file, sha256=sha256, empty=True)
+    try:
+        head = inspect_head(start)
+    except BadInput as error:
+        return Inspection(file, sha256=sha256, refusal=str(error))
+    if head.data_start >= file.stamp.size:
+        return Inspection(file, sha256=sha256, empty=True)
+    terminated = os.pread(fd, 1, file.stamp.size - 1) == b"\n"
+    irregular = file.irregular or not terminated or head.fields == 6
+    return Inspection(file, head, sha256, irregular=irregular)
+
+
+def _hash(fd: int) -> tuple[bytes, bool]:
+    """Return the SHA-256 of a file and whether it is blank from end to end."""
+    digest = hashlib.sha256()
+    blank = True
+    offset = 0
+    while piece := os.pread(fd, _CHUNK_BYTES, offset):
+        digest.update(piece)
+        blank = blank and not piece.strip()
+        offset += len(piece)
+    return digest.digest(), blank

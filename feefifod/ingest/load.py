@@ -1,0 +1,181 @@
+"""From files to acknowledged rows: sweep, send, checkpoint."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import structlog
+
+from feefifod.discover import open_drop
+from feefifod.sweep import Irregular, Slab, Sweep, SweepFile, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from anyio.streams.memory import MemoryObjectReceiveStream
+
+    from feefifod.catalog import Claim
+    from feefifod.errors import FeefifodError
+    from feefifod.ingest.inspect import Inspection
+    from feefifod.ingest.tools import Tools
+    from feefifod.model import Asset
+    from feefifod.sink import Lane
+
+_SENDS: Final = 2
+"""Windows that are encoded or in flight at once: the next is encoded while the one before is on its way."""
+
+
+class Stopped(Exception):
+    """The last window in flight is in and recorded; the rest is left for the next start."""
+
+
+@dataclass(slots=True)
+class Sending:
+    """A window on its way."""
+
+    window: Window
+    acknowledged: bool = False
+
+
+@dataclass(slots=True)
+class Load:
+    """The loading of one claim.
+
+    Attributes:
+        merged: rows that lost to a row of another file of the batch, by series.
+        withdrawn: files that left on the way, with the reason; they are waiting again.
+    """
+
+    tools: Tools
+    claim: Claim
+    lane: Lane
+    sweep: Sweep
+    merged: dict[str, int] = field(default_factory=dict)
+    withdrawn: dict[int, FeefifodError] = field(default_factory=dict)
+    _sending: deque[Sending] = field(default_factory=deque)
+    _checkpoints: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def run(self) -> None:
+        """Bring all rows in.
+
+        Raises:
+            Stopped: `tools.stop` was set; what is acknowledged is recorded.
+            LeaseLost, Refused: see the ledger and the lane.
+        """
+        self.merged = dict(self.claim.merged)
+        try:
+            await self._release(await self.sweep.open())
+            slabs, slabs_in = anyio.create_memory_object_stream[Slab](0)
+            windows, windows_in = anyio.create_memory_object_stream[Window](0)
+            async with anyio.create_task_group() as stages:
+                stages.start_soon(self.sweep.read, slabs, name="read")
+                stages.start_soon(self.sweep.merge, slabs_in, windows, name="merge")
+                stopped = await self._send_all(windows_in)
+        finally:
+            self.sweep.close()
+        if stopped:
+            raise Stopped
+
+    async def _send_all(self, inbox: MemoryObjectReceiveStream[Window]) -> bool:
+        """Send windows, a few at a time; True when the stop came before the end."""
+        room = anyio.Semaphore(_SENDS)
+        stopped = False
+        async with inbox, anyio.create_task_group() as sends:
+            async for window in inbox:
+                sending = Sending(window)
+                del window
+                self._sending.append(sending)
+                await room.acquire()
+                sends.start_soon(self._send, sending, room, name="send")
+                del sending
+                if self.tools.stop.is_set():
+                    stopped = True
+                    break
+        return stopped
+
+    async def _send(self, sending: Sending, room: anyio.Semaphore) -> None:
+        window = sending.window
+        try:
+            await self._release(window.withdrawn)
+            if window.frame is not None:
+                receipt = await self.lane.send(window.frame)
+                structlog.get_logger().debug(
+                    "window_sent",
+                    batch=self.claim.batch_id,
+                    rows=receipt.rows,
+                    seconds=round(receipt.seconds, 3),
+                    attempts=receipt.attempts,
+                )
+        finally:
+            room.release()
+        sending.acknowledged = True
+        self.tools.listener.window_sent(window.rows, window.bytes)
+        async with self._checkpoints:
+            await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        """Move the batch's one number over all windows that are acknowledged without a gap."""
+        instant = None
+        while self._sending and self._sending[0].acknowledged:
+            window = self._sending.popleft().window
+            for series, rows in window.merged.items():
+                self.merged[series] = self.merged.get(series, 0) + rows
+            if window.last:
+                instant = window.until_seconds
+        if instant is not None:
+            await self.tools.patiently(
+                partial(self.tools.ledger.checkpoint, self.claim, instant, dict(self.merged), self.lane.name)
+            )
+
+    async def _release(self, withdrawn: Sequence[tuple[SweepFile, FeefifodError]]) -> None:
+        """Give files back before any checkpoint can speak for them."""
+        for file, error in withdrawn:
+            self.withdrawn[file.id] = error
+            structlog.get_logger().info("file_withdrawn", id=file.id, reason=error.why)
+            irregular = isinstance(error, Irregular)
+            await self.tools.patiently(
+                partial(self.tools.ledger.release, self.claim, [file.id], error.why, irregular=irregular)
+            )
+
+
+def make_sweep(
+    tools: Tools,
+    claim: Claim,
+    inspections: Sequence[Inspection],
+    assets: Mapping[tuple[str, str], Asset],
+    ordered: Mapping[int, Sequence[Path]],
+) -> Sweep:
+    """Prepare the sweep of a claim's files."""
+    files = []
+    for inspection in inspections:
+        file, head = inspection.file, inspection.head
+        if head is None:
+            continue
+        files.append(
+            SweepFile(
+                id=file.id,
+                order=file.id,
+                open=partial(open_drop, os.fsdecode(file.path), file.stamp),
+                size=file.stamp.size,
+                data_start=head.data_start,
+                fields=head.fields,
+                asset_id=assets[file.series.ticker, file.series.category].id,
+                interval_minutes=file.series.interval_minutes,
+                quote=file.series.quote,
+            )
+        )
+    return Sweep(
+        files,
+        ordered,
+        claim.checkpoint_seconds,
+        tools.pipeline.window_rows,
+        tools.pipeline.window_bytes,
+        tools.reading,
+        keep_open=tools.open_files,
+    )
