@@ -24,6 +24,13 @@ SYSTEM_FILE: Final = Path("/etc/feefifod/config.toml")
 _KEY_VARIABLES: Final = ("MASSIVE_API_KEY", "FINNHUB_API_KEY")
 _KEY_LIKE: Final = re.compile(r"(?=(?:[^0-9]*[0-9]){3})(?=(?:[^A-Za-z]*[A-Za-z]){3})[A-Za-z0-9]{20,}")
 _UNION_MEMBER: Final = re.compile(r"enum$|literal|\[key\]$")
+_PLAINLY: Final = {
+    "missing": "is missing",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "tuple_type": "must be a list",
+    "bool_parsing": "must be true or false",
+}
 _CHOICE: Final = re.compile(r"'([^']+)'")
 _FREE_TEXT: Final = {"paths", "table", "import_dir", "name", "url", "listen"}
 
@@ -68,7 +75,7 @@ def load(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Loaded:
     for variable, value in sorted(environ.items()):
         if not variable.upper().startswith(PREFIX):
             continue
-        meant = resolve(tuple(variable[len(PREFIX) :].split("__")), known=with_defaults(values), where=variable)
+        meant = resolve(tuple(variable[len(PREFIX) :].lower().split("__")), known=with_defaults(values), where=variable)
         over = read_text(meant, value, where=variable)
         check_names(over, where=variable)
         values = merge(values, over)
@@ -123,30 +130,37 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
     path, details = next(iter(wrong.items()))
     given = details[0]["input"]
     why = " or ".join(dict.fromkeys(map(_say, details)))
-    if not (is_secret(path) or isinstance(given, Mapping)):
+    if details[0]["type"] not in ("missing", "value_error") and _is_showable(path, given):
         why += f", not {str(given)[:80]!r}"
     if len(wrong) > 1:
         why += f" (also wrong: {', '.join(map(write_path, [*wrong][1:]))})"
     allowed = [
         choice for detail in details for choice in _CHOICE.findall(str(detail.get("ctx", {}).get("expected", "")))
     ]
-    near = [choice for choice in allowed if difflib.get_close_matches(choice.lower(), [str(given).lower()], 1)]
-    remedy = f"Did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(str(given).upper(), [choice.upper() for choice in allowed], 1)
+    remedy = f"Did you mean {next(choice for choice in allowed if choice.upper() == near[0])!r}?" if near else ""
     return ConfigError(f"{write_path(path)} {why}", where=_place(path, origins), remedy=remedy)
 
 
+def _is_showable(path: Path_, value: object) -> bool:
+    """Tell whether an error may repeat a value: no secret, and no URL, which may hold one."""
+    return isinstance(value, str | int | float) and not is_secret(path) and "://" not in str(value)
+
+
 def _say(detail: Any) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-    return "is missing" if detail["type"] == "missing" else f"{message[:1].lower()}{message[1:]}"
+    message = str(detail["msg"])
+    if detail["type"] == "value_error":
+        return message.removeprefix("Value error, ")
+    return _PLAINLY.get(detail["type"]) or message.replace("Input should", "must", 1)
 
 
 def _place(path: Path_, origins: Mapping[str, str]) -> str:
     """Find where a key was set, or the nearest key around or below it."""
     for length in range(len(path), 0, -1):
         start = write_path(path[:length])
-        for key, origin in origins.items():
-            if key == start or key.startswith(f"{start}."):
-                return origin
+        below = (origin for key, origin in origins.items() if key.startswith(f"{start}."))
+        if place := origins.get(start) or next(below, ""):
+            return place
     return "configuration"
 
 
