@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from feefifod.catalog import Claim, ClaimedFile
     from feefifod.ingest.tools import Tools
     from feefifod.sink import Lane
-    from feefifod.sweep import Ordered, Sweep
+    from feefifod.sweep import Ordered, Sweep, Tally
 
 _ROW_BYTES: Final = 50
 _DAY_SECONDS: Final = 86_400
@@ -240,7 +240,7 @@ class Batch:
             rejected = ordered[file_id].rejected if file_id in ordered else 0
             proofs.append(Loaded(file_id, tally.rows, rejected, tally.odd, tally.first_seconds, tally.last_seconds))
             reason = f"{rejected} rows were refused" if rejected else ""
-            self._ended.append(_end(file, FileState.DONE, reason, tally.rows, rejected, tally.odd))
+            self._ended.append(_end(file, FileState.DONE, reason, rejected=rejected, tally=tally))
         await self.tools.patiently(partial(self.tools.ledger.mark_loaded, self.claim, proofs))
 
     async def _carry_out(self) -> None:
@@ -248,7 +248,8 @@ class Batch:
             await carry_out(self.tools, self.claim.fence, self._ended)
 
 
-def _end(file: ClaimedFile, state: FileState, reason: str, accepted: int = 0, rejected: int = 0, odd: int = 0) -> Ended:
+def _end(file: ClaimedFile, state: FileState, reason: str, *, rejected: int = 0, tally: Tally | None = None) -> Ended:
+    accepted, odd = (tally.rows, tally.odd) if tally else (0, 0)
     return Ended(file.id, os.fsdecode(file.path), file.name, file.stamp, state, reason, accepted, rejected, odd)
 
 

@@ -42,6 +42,9 @@ class TableIdentity:
     server_id: str
     table_id: int
 
+    def __str__(self) -> str:
+        return f"{self.server_id}:{self.table_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
