@@ -40,7 +40,7 @@ def confirm(question: str, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):  # Services start with stdin closed, which leaves None here.
         raise ConfigError(f"there is no terminal to ask on: {question}", remedy="Add --yes to go on without a question")
     if not click.confirm(question, err=True):
         click.echo("Nothing was done.", err=True)
