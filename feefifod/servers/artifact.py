@@ -7,7 +7,6 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +47,7 @@ def _find_package(name: str, setting: str) -> Path:
     return Path(specification.origin).parent
 
 
-async def provide_questdb(spare: Path, environment: Mapping[str, str] = os.environ) -> Path:
+async def provide_questdb(spare: Path) -> Path:
     """Provide QuestDB's jar: out of the user's cache, else fetched. Its checksum is verified each time.
 
     Args:
@@ -58,26 +57,27 @@ async def provide_questdb(spare: Path, environment: Mapping[str, str] = os.envir
         Unavailable: it is not cached and cannot be fetched.
         ConfigError: the extra [embedded] is not installed.
     """
-    cache = _open_cache(environment, spare)
+    cache = _open_cache(spare)
     jar = cache / f"questdb-{QUESTDB_VERSION}.jar"
-    if await anyio.to_thread.run_sync(_is_right, jar):
+    threads = anyio.CapacityLimiter(1)
+    if await anyio.to_thread.run_sync(_is_right, jar, limiter=threads):
         return jar
     _find_package("jgo", "databases.questdb.url")
     doing = "another command is fetching QuestDB"
     async with hold(cache / "lock", wait_seconds=_FETCH_SECONDS, what=doing):
-        if not await anyio.to_thread.run_sync(_is_right, jar):
+        if not await anyio.to_thread.run_sync(_is_right, jar, limiter=threads):
             structlog.get_logger().info("fetching QuestDB, once", version=QUESTDB_VERSION, to=str(jar))
             # The download knows its own time limits; a cancelled start need not wait for them.
-            await anyio.to_thread.run_sync(_fetch, jar, abandon_on_cancel=True)
+            await anyio.to_thread.run_sync(_fetch, jar, limiter=threads, abandon_on_cancel=True)
     return jar
 
 
-def _open_cache(environment: Mapping[str, str], spare: Path) -> Path:
-    home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or "/nonexistent") / ".cache")
-    for folder in (Path(home) / "feefifod", spare):
+def _open_cache(spare: Path) -> Path:
+    for base in (Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), spare):
         try:
+            folder = base.expanduser() / "feefifod"
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: a user without a home.
             continue
         if os.access(folder, os.W_OK | os.X_OK):
             return folder

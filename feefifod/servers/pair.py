@@ -82,8 +82,7 @@ class Servers:
                     pause = _NOTICE_SECONDS
                     continue
                 log.warning("server died, restarting it")
-                async with _transition(self._state):
-                    await server.ensure(shared=True)
+                await server.ensure(shared=True)
             except (FeefifodError, OSError) as error:
                 # Jitter, so that several users of one pair do not stand in line for it in step.
                 pause = min(2 * pause, _LONGEST_BACKOFF_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
@@ -96,7 +95,7 @@ class Servers:
             self._seat = Seat(users)
             shared = len(list_users(users)) > 1
             await _together(*(partial(server.ensure, shared=shared) for server in self._wanted))
-        questdb, postgres = self._questdb.running(), self._postgres.running()
+        questdb, postgres = self._questdb.last_record(), self._postgres.last_record()
         self._endpoints = Endpoints(
             questdb_url=self._questdb.url(questdb.ports) if questdb and self._questdb in self._wanted else "",
             postgres_dsn=self._postgres.dsn(postgres.ports) if postgres and self._postgres in self._wanted else "",

@@ -61,7 +61,10 @@ class PostgreSQL(Server):
         parent = self.folder.parent
         account = choose_account(parent, find_postgres() / "postgres")
         for stale in parent.glob("new-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+            if stale.is_file():
+                stale.unlink()
+            else:
+                shutil.rmtree(stale, ignore_errors=True)
         if not self.folder.exists():
             self._make_data(account, parent)
         elif not self._password_path.exists():

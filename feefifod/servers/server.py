@@ -17,17 +17,18 @@ from feefifod.config.settings import EmbeddedSettings
 from feefifod.errors import ConfigError, Unavailable
 from feefifod.servers import ports, process
 from feefifod.servers.account import Account
-from feefifod.servers.locks import is_locked, lock_briefly_contended
+from feefifod.servers.locks import hold, is_locked, lock_briefly_contended
 from feefifod.servers.record import Record, read_record, write_record
 
-START_SECONDS: Final = 60.0
+# A server that ends instead of starting is noticed at once; this is for one that hangs, not for a slow machine.
+START_SECONDS: Final = 120.0
 _PORT_RACES: Final = 3
 
 
 class Server(ABC):
     """One embedded server below a state folder.
 
-    Every method that starts or stops anything is for the holder of the transition lock only.
+    Starting is for users of the pair, stopping for the holder of its transition lock when there is no other user.
     """
 
     name: ClassVar[str]
@@ -42,6 +43,7 @@ class Server(ABC):
         servers = state / "servers"
         self.log = servers / f"{self.name}.log"
         self._record_path = servers / f"{self.name}.json"
+        self._lock_path = servers / f"{self.name}.lock"
         self._guard_path = servers / f"{self.name}.guard"
         self._threads = anyio.CapacityLimiter(2)
 
@@ -89,11 +91,24 @@ class Server(ABC):
 
         Raises:
             ConfigError: a configured port is busy; names its holder.
-            Unavailable: it does not start; carries the end of its log.
+            Unavailable: it does not start (carries the end of its log), or is in use and does not answer.
         """
+        # A lock for each server, so that one that restarts slowly does not keep the other one waiting.
+        waiting = f"another command is starting the embedded {self.name}"
+        async with hold(self._lock_path, wait_seconds=START_SECONDS, what=waiting):
+            return await self._ensure(shared=shared)
+
+    async def _ensure(self, *, shared: bool) -> Record:
         record = self.running()
-        if record is not None and (shared or self._fits(record)) and await self._becomes_ready(record):
-            return record
+        if record is not None and (shared or self._fits(record)):
+            if await self._becomes_ready(record):
+                return record
+            if shared and self.running() == record:
+                raise Unavailable(
+                    f"the embedded {self.name} (pid {record.pid}) is in use by others but does not answer",
+                    where=self.url(record.ports),
+                    remedy=f"See {self.log}",
+                )
         return await self._start(keep_ports=shared)
 
     def _fits(self, record: Record) -> bool:

@@ -21,18 +21,24 @@ Tests that stop, kill or break a server use a pair of their own, never this one.
 
 from __future__ import annotations
 
+import json
 import secrets
+import urllib.parse
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import psutil
 from anyio.from_thread import start_blocking_portal
 
 from feefifod.config.settings import EmbeddedSettings
-from feefifod.servers import Endpoints, use_servers
+from feefifod.servers import Endpoints, PairStatus, use_servers
 
 FREE_PORTS = EmbeddedSettings(http_port=0, pg_wire_port=0, health_port=0, postgres_port=0, heap_mib=512)
+NOTHING = PairStatus(questdb=None, postgres=None, users=(), kept_up=False)
 
 
 @contextmanager
@@ -61,3 +67,28 @@ async def fresh_database(endpoints: Endpoints) -> AsyncIterator[str]:
         await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
     finally:
         await connection.close()
+
+
+def query(questdb_url: str, sql: str) -> Any:
+    """Ask QuestDB over HTTP; gives its whole JSON answer."""
+    with urllib.request.urlopen(f"{questdb_url}/exec?{urllib.parse.urlencode({'query': sql})}", timeout=30) as answer:
+        return json.load(answer)
+
+
+async def fetch(postgres_dsn: str, sql: str) -> Any:
+    """Ask PostgreSQL for one value."""
+    connection = await asyncpg.connect(postgres_dsn)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+def servers_below(folder: Path) -> list[psutil.Process]:
+    """Find the server processes, initdb included, whose command line names a path below this folder."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "name"])
+        if process.info["name"] in {"java", "postgres", "initdb"}
+        and any(str(folder) in part for part in process.info["cmdline"] or ())
+    ]
