@@ -11,7 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import SecretStr
 
-from feefifod.config.keys import Path_
+from feefifod.config.keys import KeyPath
 from feefifod.errors import ConfigError
 
 _HEADER = re.compile(r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$")
@@ -51,10 +51,10 @@ def read_file(file: Path) -> str:
         raise ConfigError("is not UTF-8 text", where=str(file), remedy="TOML is always UTF-8") from None
 
 
-def locate_lines(text: str) -> Iterator[tuple[int, Path_, bool]]:
+def locate_lines(text: str) -> Iterator[tuple[int, KeyPath, bool]]:
     """Yield the number (from 1) of each line that opens a table or sets a key, its full path, and whether it sets."""
-    table: Path_ = ()
-    items: dict[Path_, int] = {}
+    table: KeyPath = ()
+    items: dict[KeyPath, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if header := _HEADER.match(line):
             table = _split_key(header[2])
@@ -66,7 +66,7 @@ def locate_lines(text: str) -> Iterator[tuple[int, Path_, bool]]:
             yield number, (*table, *_split_key(assignment[1])), True
 
 
-def _split_key(key: str) -> Path_:
+def _split_key(key: str) -> KeyPath:
     """Split a dotted key as TOML does, quotes included."""
     try:
         values: Any = tomllib.loads(f"{key} = 0")
@@ -96,6 +96,6 @@ def _write_name(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else write_value(name)
 
 
-def write_path(path: Path_) -> str:
+def write_path(path: KeyPath) -> str:
     """Write a path as TOML's dotted key."""
     return ".".join(map(_write_name, path))

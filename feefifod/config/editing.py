@@ -14,7 +14,7 @@ from typing import Any
 import tomli_w
 
 from feefifod.config.document import locate_lines, parse, read_file, write_path, write_value
-from feefifod.config.keys import Path_, is_secret, is_table, read_text, resolve
+from feefifod.config.keys import KeyPath, is_secret, is_table, read_text, resolve
 from feefifod.config.loading import build_settings, check_file, merge, with_defaults
 from feefifod.config.settings import Settings
 from feefifod.errors import ConfigError, Refused
@@ -88,7 +88,7 @@ def replace_file(file: Path, text: str) -> None:
         raise Refused(f"cannot be written: {error.strerror}", where=str(file)) from None
 
 
-def _edit(text: str, path: Path_, value: Any) -> str:
+def _edit(text: str, path: KeyPath, value: Any) -> str:
     """Write the key's line anew, or add one below its table's header, or a table at the end."""
     lines = text.split("\n")
     assignment = f"{write_path(path[-1:])} = {write_value(value)}"
@@ -128,13 +128,13 @@ def _parses_to(text: str, values: Mapping[str, Any]) -> bool:
     return _parses(text) and tomllib.loads(text) == values
 
 
-def _find(values: Any, path: Path_) -> Any:
+def _find(values: Any, path: KeyPath) -> Any:
     for part in path:
         values = values[part]
     return values
 
 
-def _nest(path: Path_, value: Any) -> dict[str, Any]:
+def _nest(path: KeyPath, value: Any) -> dict[str, Any]:
     for part in reversed(path):
         value = {part: value}
     nested: dict[str, Any] = value

@@ -13,12 +13,12 @@ from pydantic import BaseModel, SecretStr
 from feefifod.config.settings import Settings
 from feefifod.errors import ConfigError
 
-Path_ = tuple[str, ...]
+KeyPath = tuple[str, ...]
 KEYS_HINT = "API keys come from MASSIVE_API_KEY and FINNHUB_API_KEY, or from a systemd credential, never from a file"
 SECRET_WORDS = ("apikey", "key", "token", "secret", "credential", "authorization")
 
 
-def resolve(path: Path_, *, known: Mapping[str, Any] | None = None, where: str) -> Path_:
+def resolve(path: KeyPath, *, known: Mapping[str, Any] | None = None, where: str) -> KeyPath:
     """Find the key that `path` means, in its right case.
 
     Args:
@@ -64,17 +64,17 @@ def type_of(owner: Any, name: str) -> Any:
     return get_args(owner)[0 if get_origin(owner) is tuple else 1]
 
 
-def is_table(path: Path_) -> bool:
+def is_table(path: KeyPath) -> bool:
     """Tell whether an existing key holds further keys."""
     return names_in(_owner_of(path)) != []
 
 
-def is_secret(path: Path_) -> bool:
+def is_secret(path: KeyPath) -> bool:
     """Tell whether the value of an existing key must not be shown."""
     return _owner_of(path) is SecretStr
 
 
-def check_names(values: object, *, where: str, owner: Any = Settings, above: Path_ = ()) -> None:
+def check_names(values: object, *, where: str, owner: Any = Settings, above: KeyPath = ()) -> None:
     """Check every name in nested values, lists of tables included.
 
     Raises:
@@ -92,7 +92,7 @@ def check_names(values: object, *, where: str, owner: Any = Settings, above: Pat
         check_names(value, where=where, owner=type_of(owner, name), above=(*above, name))
 
 
-def unknown_key(path: Path_, *, where: str, allowed: list[str] | None = None) -> ConfigError:
+def unknown_key(path: KeyPath, *, where: str, allowed: list[str] | None = None) -> ConfigError:
     """Make the error for a key that does not exist."""
     dotted = ".".join(path)
     if any(word in path[-1].lower().replace("_", "") for word in SECRET_WORDS):
@@ -112,7 +112,7 @@ def unknown_key(path: Path_, *, where: str, allowed: list[str] | None = None) ->
     )
 
 
-def _owner_of(path: Path_) -> Any:
+def _owner_of(path: KeyPath) -> Any:
     owner: Any = Settings
     for part in path:
         owner = type_of(owner, part)
@@ -124,7 +124,7 @@ def leaf_keys() -> list[str]:
     return list(_leaves_of(Settings, ()))
 
 
-def _leaves_of(owner: Any, above: Path_) -> Iterator[str]:
+def _leaves_of(owner: Any, above: KeyPath) -> Iterator[str]:
     names = names_in(owner)
     for name in ["questdb"] if names is None else names:
         yield from _leaves_of(type_of(owner, name), (*above, name))
@@ -132,7 +132,7 @@ def _leaves_of(owner: Any, above: Path_) -> Iterator[str]:
         yield ".".join(above)
 
 
-def flatten(values: Mapping[str, Any], above: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+def flatten(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every value that is not a table, with its path; an empty table has none."""
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -141,7 +141,7 @@ def flatten(values: Mapping[str, Any], above: Path_ = ()) -> Iterator[tuple[Path
             yield (*above, str(name)), value
 
 
-def read_text(path: Path_, text: str, *, where: str) -> dict[str, Any]:
+def read_text(path: KeyPath, text: str, *, where: str) -> dict[str, Any]:
     """Read the value of one key from text, as the environment and the command line give it.
 
     Numbers and booleans stay text, which validation reads; lists may be JSON or separated by commas.

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from feefifod.config.document import locate_lines, parse, read_file, write_path
-from feefifod.config.keys import KEYS_HINT, Path_, check_names, flatten, is_secret, read_text, resolve
+from feefifod.config.keys import KEYS_HINT, KeyPath, check_names, flatten, is_secret, read_text, resolve
 from feefifod.config.settings import Settings
 from feefifod.errors import ConfigError
 
@@ -122,7 +122,7 @@ def build_settings(values: Mapping[str, Any], origins: Mapping[str, str], base: 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
     """Make one error of pydantic's list: the first in full, the others by name. Secret values are not repeated."""
-    wrong: dict[Path_, list[Any]] = {}
+    wrong: dict[KeyPath, list[Any]] = {}
     for detail in error.errors(include_url=False):
         parts = tuple(str(part) for part in detail["loc"])
         end = next((number for number, part in enumerate(parts) if _UNION_MEMBER.match(part)), len(parts))
@@ -142,7 +142,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
     return ConfigError(f"{write_path(path)} {why}", where=_place(path, origins), remedy=remedy)
 
 
-def _is_showable(path: Path_, value: object) -> bool:
+def _is_showable(path: KeyPath, value: object) -> bool:
     """Tell whether an error may repeat a value: no secret, and no URL, which may hold one."""
     return isinstance(value, str | int | float) and not is_secret(path) and "://" not in str(value)
 
@@ -154,7 +154,7 @@ def _say(detail: Any) -> str:
     return _PLAINLY.get(detail["type"]) or message.replace("Input should", "must", 1)
 
 
-def _place(path: Path_, origins: Mapping[str, str]) -> str:
+def _place(path: KeyPath, origins: Mapping[str, str]) -> str:
     """Find where a key was set, or the nearest key around or below it."""
     for length in range(len(path), 0, -1):
         start = write_path(path[:length])
