@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from feefifod.errors import ConfigError
-from feefifod.servers.folder import prepare_state
+from feefifod.servers.folder import explain_closed, prepare_state
 from feefifod.servers.locks import is_locked, lock_briefly_contended
 
 _READ_ATTEMPTS = 20
@@ -58,11 +58,16 @@ def hold_daemon(state: Path) -> Iterator[None]:
 
 
 def read_daemon(state: Path) -> DaemonInfo | None:
-    """Tell which daemon lives on this state; the lock is the proof of life, not the file."""
+    """Tell which daemon lives on this state; the lock is the proof of life, not the file.
+
+    Raises:
+        Refused: the state is closed to us.
+    """
     path = state / "daemon.lock"
     for _ in range(_READ_ATTEMPTS):
-        if not is_locked(path):
-            return None
+        with explain_closed(state):
+            if not is_locked(path):
+                return None
         try:
             content = json.loads(path.read_bytes())
             return DaemonInfo(pid=int(content["pid"]), since=datetime.fromisoformat(content["since"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from feefifod.errors import Refused
@@ -37,3 +39,14 @@ def prepare_state(state: Path) -> Path:
             remedy="Run as the user that owns it, or set paths.state to a folder that you can write to",
         ) from error
     return real
+
+
+@contextmanager
+def explain_closed(state: Path) -> Iterator[None]:
+    """Turn the permission error of a look into another user's state into a refusal."""
+    try:
+        yield
+    except PermissionError as error:
+        raise Refused(
+            "the state folder is closed to you", where=str(state), remedy="Run as the user that owns it"
+        ) from error

@@ -128,7 +128,14 @@ async def use_servers(
     """
     servers = Servers(settings, prepare_state(state), questdb=questdb, postgres=postgres)
     try:
-        await servers._start()
+        try:
+            await servers._start()
+        except OSError as error:
+            raise Unavailable(
+                f"the embedded servers cannot be started: {error.strerror}",
+                where=str(error.filename or state),
+                remedy="Check the free space and the permissions there",
+            ) from error
         yield servers
     finally:
         with anyio.CancelScope(shield=True):

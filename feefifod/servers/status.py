@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from feefifod.servers.folder import explain_closed
 from feefifod.servers.postgres import PostgreSQL
 from feefifod.servers.questdb import QuestDB
 from feefifod.servers.server import Server
@@ -39,14 +40,19 @@ class PairStatus:
 
 
 def look(state: Path) -> PairStatus:
-    """Tell what runs on this state and who uses it."""
-    state = state.resolve()
-    return PairStatus(
-        questdb=_look_at(QuestDB(state)),
-        postgres=_look_at(PostgreSQL(state)),
-        users=list_users(state / "servers" / "users"),
-        kept_up=(state / "servers" / "keep").exists(),
-    )
+    """Tell what runs on this state and who uses it.
+
+    Raises:
+        Refused: the state is closed to us.
+    """
+    with explain_closed(state):
+        real = state.resolve()
+        return PairStatus(
+            questdb=_look_at(QuestDB(real)),
+            postgres=_look_at(PostgreSQL(real)),
+            users=list_users(real / "servers" / "users"),
+            kept_up=(real / "servers" / "keep").exists(),
+        )
 
 
 def _look_at(server: Server) -> ServerStatus | None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from feefifod.errors import Refused
-from feefifod.servers import look, use_servers
+from feefifod.servers import look, read_daemon, use_servers
 from feefifod.servers.artifact import find_postgres
 from tests.support.embedded import FREE_PORTS, NOTHING, fetch, query
 
@@ -85,6 +85,18 @@ async def test_root_keeps_out_of_the_state_of_others(state: Path) -> None:
         async with use_servers(FREE_PORTS, state, questdb=False):
             pass
     assert list(state.iterdir()) == []
+
+
+@as_root
+def test_looking_into_the_state_of_others_is_refused(state: Path) -> None:
+    state.mkdir(mode=0o700)
+    os.seteuid(65534)
+    try:
+        for look_at in (look, read_daemon):
+            with pytest.raises(Refused, match="closed to you"):
+                look_at(state)
+    finally:
+        os.seteuid(0)
 
 
 @as_root
