@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -173,40 +172,32 @@ class Ledger:
         if dead:
             await self._database.execute(self._sql["free"], dead)
 
-    async def claim(self, paths: Collection[bytes], table_id: str) -> list[Claim]:
-        """Claim what is free among `paths`: first batches whose owner is gone, then one of new files.
+    async def claim(self, paths: Collection[bytes], table_id: str, *, orphans: bool = True) -> Claim | None:
+        """Claim what is free among `paths`; None when nothing is.
 
-        A series that another batch is loading is left for later.
+        A batch whose owner is gone comes first, whole, to go on from its checkpoint (unless `orphans` is False);
+        then a new batch. A series that another batch is loading is left for later.
         """
         await self.free_dead_owners()
         lease = timedelta(seconds=LEASE_SECONDS)
-        claims = []
         async with self._database.transaction() as connection:
             await connection.execute(self._sql["lock_claims"])
             fence = await connection.fetchval(self._sql["new_fence"])
-            for orphan in await connection.fetch(self._sql["orphans"]):
+            for orphan in await connection.fetch(self._sql["orphans"]) if orphans else ():
                 batch_id = orphan["batch_id"]
                 await connection.execute(self._sql["release_strays"], batch_id, paths)
                 rows = await connection.fetch(self._sql["take_over"], batch_id, self.owner, fence, lease, paths)
                 if rows:
                     batch = await connection.fetchrow(self._sql["take_over_batch"], batch_id, fence, table_id)
-                    claims.append(
-                        Claim(
-                            batch_id,
-                            fence,
-                            table_id,
-                            tuple(map(_claimed, rows)),
-                            batch["checkpoint_seconds"],
-                            json.loads(batch["merged"]),
-                        )
-                    )
+                    files = tuple(map(_claimed, rows))
+                    merged = json.loads(batch["merged"])
+                    return Claim(batch_id, fence, table_id, files, batch["checkpoint_seconds"], merged)
             batch_id = await connection.fetchval(self._sql["new_batch"], fence, table_id)
             rows = await connection.fetch(self._sql["claim"], batch_id, self.owner, fence, lease, paths)
             if rows:
-                claims.append(Claim(batch_id, fence, table_id, tuple(map(_claimed, rows)), None, {}))
-            else:
-                await connection.execute("DELETE FROM batch WHERE id = $1", batch_id)
-        return claims
+                return Claim(batch_id, fence, table_id, tuple(map(_claimed, rows)), None, {})
+            await connection.execute(self._sql["drop_batch"], batch_id)
+        return None
 
     async def renew(self, claim: Claim) -> None:
         """Hold what is claimed for another lease time.
@@ -231,9 +222,13 @@ class Ledger:
         rows = await self._database.fetch(self._sql["known_content"], list(ids), claim.table_id)
         return {row["id"] for row in rows}
 
-    async def release(self, claim: Claim, ids: Collection[int], reason: str, *, irregular: bool = False) -> None:
-        """Give files back: they wait again; `irregular` ones are put in order before they are swept."""
-        await self._database.execute(self._sql["release"], claim.batch_id, claim.fence, list(ids), reason, irregular)
+    async def release(self, claim: Claim, ids: Collection[int], reason: str) -> None:
+        """Give files back: they wait again."""
+        await self._database.execute(self._sql["release"], claim.batch_id, claim.fence, list(ids), reason)
+
+    async def mark_irregular(self, claim: Claim, ids: Collection[int]) -> None:
+        """Remember that files have to be put in order first: no checkpoint speaks for them."""
+        await self._database.execute(self._sql["mark_irregular"], claim.batch_id, claim.fence, list(ids))
 
     async def checkpoint(self, claim: Claim, instant_seconds: int, merged: Mapping[str, int], lane: str) -> None:
         """Record that all rows of the batch before this instant are acknowledged.
@@ -343,11 +338,6 @@ class Ledger:
         """Return the newest row of a path in the data folder."""
         rows = await self._database.fetch(self._sql["find_path"], path)
         return _record(rows[0]) if rows else None
-
-
-def monotonic_lease_end() -> float:
-    """Return when a lease taken now must be held to be lost, on this process's monotonic clock."""
-    return time.monotonic() + LEASE_SECONDS * 0.9
 
 
 def _lost(claim: Claim) -> LeaseLost:

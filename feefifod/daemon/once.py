@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import structlog
 
-from feefifod.errors import FeefifodError, Refused, Unavailable
+from feefifod.errors import FeefifodError, Refused
 from feefifod.ingest.ingestor import Ingestor
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.report import FileResult, Summary
@@ -79,14 +79,15 @@ async def ingest_once(tools: Tools) -> Summary:
             await ingestor.forget_missing(selection)
             if not selection.drops:
                 break
-            claims = await ingestor.claim(selection.drops)
-            for claim in claims:
+            claim = await ingestor.claim(selection.drops)
+            if claim is not None:
                 await ingestor.run_batch(claim)
-            if not claims:
+                last_error = ""
+            else:
                 last_error = "another feefifod process is loading these files or their series"
         except Stopped:
             break
-        except (FeefifodError, Unavailable) as error:
+        except FeefifodError as error:
             last_error = str(error)
             structlog.get_logger().warning("batch_not_finished", reason=last_error)
             if isinstance(error, Refused):

@@ -98,10 +98,12 @@ class Batch:
         started = time.monotonic()
         inspections = await inspect_files(claim.files, tools.reading)
         loadable = await self._sort_out(inspections)
-        ordered = await self._order(loadable)
-        loadable = [inspection for inspection in loadable if inspection.file.id in ordered or not inspection.irregular]
-        if loadable:
-            await self._load(loadable, {id_: result for id_, result in ordered.items() if result}, started)
+        ordered = await self._order([inspection for inspection in loadable if inspection.irregular])
+        ready = [inspection for inspection in loadable if inspection.file.id in ordered or not inspection.irregular]
+        while ready:
+            irregular = await self._load(ready, ordered, started)
+            ordered = await self._order([inspection for inspection in ready if inspection.file.id in irregular])
+            ready = [inspection for inspection in ready if inspection.file.id in ordered]
         await self._carry_out()
         await tools.patiently(partial(tools.ledger.finish_batch, claim))
 
@@ -156,8 +158,6 @@ class Batch:
         """Put irregular files in order; one without a good row is refused. Returns what can be loaded."""
         results: dict[int, Ordered] = {}
         for inspection in inspections:
-            if not inspection.irregular:
-                continue
             file = inspection.file
             try:
                 ordered = await to_thread.run_sync(self._order_one, file, limiter=self.tools.reading)
@@ -232,6 +232,7 @@ class Batch:
             rows_per_second=round(rows / max(seconds, 0.001)),
             lane=lane.name,
         )
+        return load.irregular
 
     async def _record(self, files: Mapping[int, ClaimedFile], sweep: Sweep, ordered: Mapping[int, Ordered]) -> None:
         proofs = []

@@ -17,7 +17,7 @@ from feefifod.ingest.finish import finish_left_over
 from feefifod.sink import ensure_table, read_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from feefifod.catalog import Claim, Drop
     from feefifod.ingest.tools import Tools
@@ -37,14 +37,16 @@ class Ingestor:
     def __post_init__(self) -> None:
         self.settler = Settler(self.tools.watch)
 
-    async def look(self) -> Selection:
-        """Scan the data folder and sort it out.
+    async def look(self, busy: Collection[bytes] = ()) -> Selection:
+        """Scan the data folder and sort it out; `busy` files are left out.
 
         Raises:
             Refused: the folder cannot be listed.
         """
         folder = str(self.tools.paths.data)
         found = await to_thread.run_sync(scan, folder)
+        if busy:
+            found = [item for item in found if os.fsencode(item.path) not in busy]
         settlements = await to_thread.run_sync(self.settler.judge, found)
         return select(found, settlements, self.tools.watch, self.tools.tiers)
 
@@ -73,16 +75,16 @@ class Ingestor:
             await self.tools.patiently(partial(self.tools.ledger.refuse, selection.refused))
         await finish_left_over(self.tools)
 
-    async def claim(self, drops: Sequence[Drop]) -> list[Claim]:
-        """Register complete files and claim what is free of them."""
+    async def claim(self, drops: Sequence[Drop], *, orphans: bool = True) -> Claim | None:
+        """Register complete files and claim what is free of them; see `Ledger.claim`."""
         table_id = await self.prepare()
         await self.tools.patiently(partial(self.tools.ledger.register, drops))
         paths = [drop.path for drop in drops]
-        return await self.tools.patiently(partial(self.tools.ledger.claim, paths, table_id))
+        return await self.tools.patiently(partial(self.tools.ledger.claim, paths, table_id, orphans=orphans))
 
-    async def forget_missing(self, selection: Selection) -> None:
+    async def forget_missing(self, selection: Selection, busy: Collection[bytes] = ()) -> None:
         """Drop the ledger rows of files that were waiting and are there no more."""
-        present = [drop.path for drop in selection.drops]
+        present = [drop.path for drop in selection.drops] + list(busy)
         present += [os.fsencode(found.path) for found, _ in selection.waiting]
         folder = os.fsencode(self.tools.paths.data)
         await self.tools.patiently(partial(self.tools.ledger.forget_missing, folder, present))

@@ -49,7 +49,7 @@ class Load:
 
     Attributes:
         merged: rows that lost to a row of another file of the batch, by series.
-        withdrawn: files that left on the way, with the reason; they are waiting again.
+        irregular: files that left on the way because they have to be put in order first.
     """
 
     tools: Tools
@@ -57,7 +57,7 @@ class Load:
     lane: Lane
     sweep: Sweep
     merged: dict[str, int] = field(default_factory=dict)
-    withdrawn: dict[int, FeefifodError] = field(default_factory=dict)
+    irregular: set[int] = field(default_factory=set)
     _sending: deque[Sending] = field(default_factory=deque)
     _checkpoints: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -68,7 +68,8 @@ class Load:
             Stopped: `tools.stop` was set; what is acknowledged is recorded.
             LeaseLost, Refused: see the ledger and the lane.
         """
-        self.merged = dict(self.claim.merged)
+        if self.sweep.start_seconds is not None:
+            self.merged = dict(self.claim.merged)
         try:
             await self._release(await self.sweep.open())
             slabs, slabs_in = anyio.create_memory_object_stream[Slab](0)
@@ -134,14 +135,15 @@ class Load:
             )
 
     async def _release(self, withdrawn: Sequence[tuple[SweepFile, FeefifodError]]) -> None:
-        """Give files back before any checkpoint can speak for them."""
+        """Take files out before any checkpoint can speak for them."""
+        ledger = self.tools.ledger
         for file, error in withdrawn:
-            self.withdrawn[file.id] = error
             structlog.get_logger().info("file_withdrawn", id=file.id, reason=error.why)
-            irregular = isinstance(error, Irregular)
-            await self.tools.patiently(
-                partial(self.tools.ledger.release, self.claim, [file.id], error.why, irregular=irregular)
-            )
+            if isinstance(error, Irregular):
+                self.irregular.add(file.id)
+                await self.tools.patiently(partial(ledger.mark_irregular, self.claim, [file.id]))
+            else:
+                await self.tools.patiently(partial(ledger.release, self.claim, [file.id], error.why))
 
 
 def make_sweep(
@@ -173,7 +175,8 @@ def make_sweep(
     return Sweep(
         files,
         ordered,
-        claim.checkpoint_seconds,
+        # A file that had to be put in order was not part of what the checkpoint speaks for.
+        None if ordered else claim.checkpoint_seconds,
         tools.pipeline.window_rows,
         tools.pipeline.window_bytes,
         tools.reading,

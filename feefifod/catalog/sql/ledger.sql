@@ -75,6 +75,9 @@ WHERE id IN (
 )
 RETURNING *
 
+-- name: drop_batch
+DELETE FROM batch WHERE id = $1
+
 -- name: renew
 UPDATE file SET lease_until = now() + $3::interval
 WHERE batch_id = $1 AND fence = $2 AND state IN ('loading', 'moving')
@@ -92,9 +95,11 @@ JOIN file k ON k.sha256 = f.sha256 AND k.id <> f.id AND k.ending = 'done' AND k.
     AND (k.ticker, k.category, k.quote, k.interval_minutes) = (f.ticker, f.category, f.quote, f.interval_minutes)
 
 -- name: release
-UPDATE file SET state = 'waiting', batch_id = NULL, owner = NULL, lease_until = NULL, reason = $4,
-    irregular = irregular OR $5
+UPDATE file SET state = 'waiting', batch_id = NULL, owner = NULL, lease_until = NULL, reason = $4
 WHERE batch_id = $1 AND fence = $2 AND id = ANY($3::bigint[]) AND state = 'loading'
+
+-- name: mark_irregular
+UPDATE file SET irregular = true WHERE batch_id = $1 AND fence = $2 AND id = ANY($3::bigint[])
 
 -- name: checkpoint
 UPDATE batch SET checkpoint_seconds = $3, merged = $4::jsonb, lane = $5 WHERE id = $1 AND fence = $2
