@@ -41,6 +41,7 @@ def test_a_row_of_krakens() -> None:
 
 def test_a_carriage_return_belongs_to_the_newline() -> None:
     assert read(with_price("1.5") + "\r") == read(with_price("1.5"))
+    assert refuse(with_price("1.5") + "\r\r") == "trade count is not a plain decimal number"
 
 
 def test_six_fields_have_no_trade_count() -> None:

@@ -237,6 +237,16 @@ def test_rejects_carry_number_reason_and_text() -> None:
     ]
 
 
+@pytest.mark.parametrize("chunk_bytes", [1000, 4096, 4097, 1 << 20])
+def test_the_longest_line_is_read_across_chunks(chunk_bytes: int) -> None:
+    longest = ROW.replace(b"0.1", b"0.1" + b"0" * (4096 - len(ROW) + 1))
+
+    result = read_all(longest + longest.replace(b"0.1", b"0.10") + ROW, chunk_bytes=chunk_bytes)
+
+    assert len(result.candles) == 2
+    assert [(reject.line, reject.reason) for reject in result.rejects] == [(2, "line too long")]
+
+
 def test_nul_bytes_beyond_the_head_are_a_reject_that_can_be_stored() -> None:
     data = ROW * 1000 + b"\0" * 5 + b"\n" + ROW
 
