@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,10 +62,14 @@ def load_settings(context: click.Context) -> Loaded:
     return load(find_config(context), os.environ, Path.cwd())
 
 
-def start_logging(loaded: Loaded) -> None:
-    """Set up logging to stderr as configured, with every secret known so far kept out of it."""
+def start_logging(loaded: Loaded, *, quiet_on_terminal: bool = False) -> None:
+    """Set up logging to stderr as configured, with every secret known so far kept out of it.
+
+    With `quiet_on_terminal`, a person who watches progress on a terminal sees only errors beside it.
+    """
     from feefifod import log  # noqa: PLC0415 - help and completion must not wait for it
 
     for value in (*loaded.settings.secrets(), *(os.environ.get(name, "") for name in API_KEY_VARIABLES)):
         log.register_secret(value)
-    log.configure(loaded.settings.log.level)
+    quiet = quiet_on_terminal and sys.stderr.isatty() and loaded.settings.log.level != "debug"
+    log.configure("error" if quiet else loaded.settings.log.level)

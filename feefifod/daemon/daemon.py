@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import structlog
-from anyio import to_thread
 
 from feefifod import __version__
 from feefifod.catalog import LeaseLost
 from feefifod.daemon.services import open_services, open_tools
+from feefifod.daemon.signals import obey_signals
 from feefifod.discover import Waker
 from feefifod.errors import FeefifodError, Refused, Unavailable
 from feefifod.ingest.ingestor import Ingestor, pick_small
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 DRAIN_SECONDS: Final = 12.0
 """How long the window in flight may take after the first signal; stopping the servers comes on top."""
 
-_CUT_SECONDS: Final = 2.0
 _GATHER_SECONDS: Final = 0.5
 _BACKOFF_SECONDS: Final = (1.0, 30.0)
 
@@ -169,7 +167,7 @@ async def run_daemon(settings: Settings) -> None:
     with hold_daemon(settings.paths.state):
         log.info("starting", version=__version__, pid=os.getpid())
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_obey_signals, stop, notifier, tasks.cancel_scope, name="signals")
+            tasks.start_soon(obey_signals, stop, tasks.cancel_scope, notifier.stopping, name="signals")
             async with AsyncExitStack() as stack:
                 services = await _open(settings, stop, stack)
                 if services is not None:
@@ -202,23 +200,3 @@ async def _serve(services: Services, notifier: Notifier, stop: anyio.Event) -> N
         await ingestor.prepare()
         waker = Waker(str(tools.paths.data), tools.watch)
         await Daemon(ingestor, waker, notifier, stop).run()
-
-
-async def _obey_signals(stop: anyio.Event, notifier: Notifier, scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            name = signal.Signals(number).name
-            if not stop.is_set():
-                structlog.get_logger().info("draining", signal=name)
-                notifier.stopping()
-                stop.set()
-                continue
-            structlog.get_logger().warning("cut", signal=name)
-            scope.cancel()
-            # Threads cannot be cancelled; whatever still holds one after this is left to the next start.
-            await to_thread.run_sync(_exit_late, abandon_on_cancel=True)
-
-
-def _exit_late() -> None:
-    time.sleep(_CUT_SECONDS)
-    os._exit(1)

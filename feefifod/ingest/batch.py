@@ -195,7 +195,10 @@ class Batch:
             if not rejected.count:
                 path.unlink()
 
-    async def _load(self, inspections: Sequence[Inspection], ordered: Mapping[int, Ordered], started: float) -> None:
+    async def _load(
+        self, inspections: Sequence[Inspection], ordered: Mapping[int, Ordered], started: float
+    ) -> set[int]:
+        """Load, prove and record files; returns those that turned out to be irregular."""
         claim, tools = self.claim, self.tools
         size = sum(inspection.file.stamp.size for inspection in inspections)
         lane = choose_lane(tools, size)

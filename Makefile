@@ -1,0 +1,82 @@
+# feefifod: every habit is one command. `make run` and `make test` set up all that they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := feefifod tests bench
+
+.PHONY: run test check install dev chaos bench format lock sample clean help
+
+help:
+	@echo "make run      set up, then run the daemon on embedded servers"
+	@echo "make test     set up, then run the tests"
+	@echo "make check    ruff, mypy, import-linter, layout tests, known vulnerabilities"
+	@echo "make install  leave $(BIN)/feefifod, with the embedded servers"
+	@echo "make chaos    the tests that take long"
+	@echo "make bench    measure speed and memory"
+
+run: install
+	@echo
+	@echo "When it says 'watching', drop the sample in, from another terminal:"
+	@echo "    cp docs/sample/*.csv data/"
+	@echo "and look at the result:"
+	@echo "    $(BIN)/feefifod query 'SELECT * FROM assetprice LIMIT 10'"
+	@echo "    $(BIN)/feefifod status"
+	@echo
+	@$(BIN)/feefifod run
+
+test: dev
+	$(BIN)/python -m pytest -m "not slow"
+
+check: dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/layout
+	@$(BIN)/python tests/layout/audit.py
+
+chaos: dev
+	$(BIN)/python -m pytest -m slow
+
+bench: dev
+	$(BIN)/python -m bench $(BENCH)
+
+format: dev
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+install: $(VENV)/.installed
+dev: $(VENV)/.dev
+
+# A stamp is newer than the lock that it was made from; a half-made environment has no stamp and is made again.
+$(VENV)/.installed: requirements.lock pyproject.toml | preflight
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --require-hashes -r requirements-build.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: preflight
+preflight:
+	@command -v $(PYTHON) >/dev/null || { echo "feefifod needs Python 3.11 or newer: install python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "feefifod needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv is missing: install python3-venv (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
+
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--extra embedded pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--group build -c requirements-dev.lock -o requirements-build.lock
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

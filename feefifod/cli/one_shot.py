@@ -1,0 +1,112 @@
+"""What `run-once` and `ingest-sequential` share: ingest what is complete, with progress and a closing table."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from rich.filesize import decimal
+from rich.table import Table
+
+from feefifod.cli.console import confirm, make_console
+from feefifod.cli.ingest_progress import IngestProgress, closing_line, show_summary
+from feefifod.config import pick_database
+from feefifod.daemon.once import ingest_once
+from feefifod.daemon.services import open_services, open_tools
+from feefifod.daemon.signals import obey_signals
+from feefifod.discover import Found, scan
+from feefifod.ingest.candidates import why_unwanted
+from feefifod.parse.names import Kind
+from feefifod.parse.tiers import tier_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from feefifod.config import Settings
+    from feefifod.ingest.report import Summary
+
+_PATIENCE_SECONDS: Final = 120.0
+"""How long a command waits for a server that is away, before it says so and ends."""
+
+
+def ingest(
+    settings: Settings, *, database: str = "questdb", ask: bool = False, yes: bool = False, stop_on_error: bool = False
+) -> int:
+    """Ingest; returns the exit code: 1 when a file was refused or something could not be finished.
+
+    Raises:
+        ConfigError: a question to ask, and no terminal and no `--yes`.
+    """
+    console = make_console()
+    pick_database(settings, database)
+    settings.paths.data.mkdir(parents=True, exist_ok=True)
+    wanted = find_wanted(settings)
+    if ask:
+        if not wanted:
+            console.print(f"There is nothing to ingest in {settings.paths.data}.", soft_wrap=True)
+            console.print("Why a file is not picked up: feefifod explain PATH")
+            return 0
+        show_breakdown(console, settings, wanted)
+        confirm(f"Ingest {len(wanted)} files?", yes)
+    started = time.monotonic()
+    summary = anyio.run(partial(_ingest, settings, database, console, wanted, stop_on_error=stop_on_error))
+    show_summary(console, summary, time.monotonic() - started)
+    console.print(closing_line(), soft_wrap=True)
+    return 1 if summary.failed else 0
+
+
+def find_wanted(settings: Settings) -> list[Found]:
+    """Return the files in the data folder that are wanted, complete or not."""
+    found = scan(str(settings.paths.data))
+    return [item for item in found if item.stamp and not why_unwanted(item, settings.watch, settings.tiers)]
+
+
+def show_breakdown(console: Console, settings: Settings, wanted: list[Found]) -> None:
+    """Print how many files of which size there are, by tier and interval."""
+    files: Counter[tuple[str, int]] = Counter()
+    sizes: Counter[tuple[str, int]] = Counter()
+    for item in wanted:
+        pair, minutes = item.verdict.pair, item.verdict.interval_minutes
+        tier = tier_of(pair.ticker, settings.tiers) if pair and item.verdict.kind is Kind.OHLCVT else "refused names"
+        key = (str(tier), minutes or 0)
+        files[key] += 1
+        sizes[key] += item.stamp.size if item.stamp else 0
+    table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True)
+    table.add_column("tier", footer="together")
+    table.add_column("interval", justify="right")
+    table.add_column("files", justify="right", footer=str(len(wanted)))
+    table.add_column("size", justify="right", footer=decimal(sum(sizes.values())))
+    for key in sorted(files):
+        tier, minutes = key
+        table.add_row(tier, f"{minutes} min" if minutes else "", str(files[key]), decimal(sizes[key]))
+    console.print(f"Found in {settings.paths.data}:", soft_wrap=True)
+    console.print(table)
+
+
+async def _ingest(
+    settings: Settings, database: str, console: Console, wanted: list[Found], *, stop_on_error: bool
+) -> Summary:
+    stop = anyio.Event()
+    size = sum(item.stamp.size for item in wanted if item.stamp)
+    progress = IngestProgress(console, len(wanted), size)
+    summary: list[Summary] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(obey_signals, stop, tasks.cancel_scope, _nothing, name="signals")
+        async with (
+            open_services(settings, database) as services,
+            open_tools(services, progress, stop, patience_seconds=_PATIENCE_SECONDS) as tools,
+        ):
+            tools.stop_on_error = stop_on_error
+            with progress.shown():
+                summary.append(await ingest_once(tools))
+        tasks.cancel_scope.cancel()
+    if not summary:
+        raise KeyboardInterrupt
+    return summary[0]
+
+
+def _nothing() -> None:
+    """Tell nobody of the drain; the closing table does."""
