@@ -117,8 +117,8 @@ class PostgreSQL(Server):
         except subprocess.TimeoutExpired as error:
             raise Unavailable(f"{command[0]} took more than {_PREPARE_SECONDS} s", where=str(self.folder)) from error
         if result.returncode != 0:
-            said = (result.stderr or result.stdout).decode("utf-8", "backslashreplace").strip()
-            raise Unavailable(f"PostgreSQL's data cannot be made: {said}", where=str(self.folder))
+            said = (result.stdout + result.stderr).decode("utf-8", "backslashreplace").strip().splitlines()[-5:]
+            raise Unavailable("PostgreSQL's data cannot be made:\n" + "\n".join(said), where=str(self.folder))
 
     def _write_password(self, password: str) -> None:
         temporary = self._password_path.with_suffix(".tmp")
