@@ -4,8 +4,21 @@ from feefifod.catalog.assets import AssetChange, Assets, NewAsset
 from feefifod.catalog.database import Database, open_database
 from feefifod.catalog.ledger import Claim, ClaimedFile, Drop, Ending, FileRecord, LeaseLost, Ledger, Loaded, Move
 from feefifod.catalog.owner import Owner
+from feefifod.catalog.pacer import SharedPacer
+from feefifod.catalog.runs import (
+    SCHEDULE_LEASE_SECONDS,
+    RunCounts,
+    RunOutcome,
+    RunRecord,
+    Runs,
+    ScheduleClaim,
+    ScheduleClaims,
+    ScheduleState,
+    SplitBasis,
+)
 
 __all__ = [
+    "SCHEDULE_LEASE_SECONDS",
     "AssetChange",
     "Assets",
     "Claim",
@@ -20,5 +33,14 @@ __all__ = [
     "Move",
     "NewAsset",
     "Owner",
+    "RunCounts",
+    "RunOutcome",
+    "RunRecord",
+    "Runs",
+    "ScheduleClaim",
+    "ScheduleClaims",
+    "ScheduleState",
+    "SharedPacer",
+    "SplitBasis",
     "open_database",
 ]

@@ -1,0 +1,175 @@
+"""What a backfill works with, and how long it puts up with servers that are away."""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import anyio
+import structlog
+
+from feefifod.catalog import Assets, Runs, ScheduleClaims, SharedPacer
+from feefifod.errors import Refused
+from feefifod.model import Source
+from feefifod.sink import IlpLane
+from feefifod.sink.lane import persist
+from feefifod.sources.finnhub import Finnhub
+from feefifod.sources.http import Patience
+from feefifod.sources.keys import read_key
+from feefifod.sources.massive import Massive
+from feefifod.sources.pacing import spacing_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from feefifod.catalog import Database
+    from feefifod.config import QuestDBSettings, SourceSettings
+    from feefifod.config.settings import SourcesSettings
+    from feefifod.errors import Unavailable
+    from feefifod.sink import Lane, QuestDBClient
+    from feefifod.sources.pacing import Pacer
+
+T = TypeVar("T")
+
+_LOG_EVERY_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 5.0
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Takes note of failed attempts: logs them now and then, and raises when they last too long.
+
+    Args:
+        limit_seconds: after this long without success; None waits for ever.
+    """
+
+    limit_seconds: float | None
+    _since: float = 0.0
+    _logged: float = 0.0
+
+    def __call__(self, error: Unavailable, attempt: int) -> None:
+        """Note one.
+
+        Raises:
+            Refused: it lasts too long.
+        """
+        now = time.monotonic()
+        if attempt == 1:
+            self._since = now
+        if attempt == 1 or now - self._logged > _LOG_EVERY_SECONDS:
+            self._logged = now
+            structlog.get_logger().warning("waiting", reason=error.why, where=error.where, attempt=attempt)
+        if self.limit_seconds is not None and now - self._since > self.limit_seconds:
+            raise Refused(error.why, where=error.where, remedy=error.remedy) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Everything that backfills need; may be used by several at a time.
+
+    Attributes:
+        environ: where the keys of the APIs are looked up.
+        patience_seconds: how long to wait for QuestDB and PostgreSQL; None for ever.
+        api_patience: how long to try an API.
+        now: the time, aware.
+    """
+
+    sources: SourcesSettings
+    questdb: QuestDBSettings
+    client: QuestDBClient
+    lane: Lane
+    postgres: Database
+    assets: Assets
+    runs: Runs
+    claims: ScheduleClaims
+    environ: Mapping[str, str]
+    patience_seconds: float | None = None
+    api_patience: Patience = field(default_factory=Patience)
+    now: Callable[[], datetime] = _utc_now
+
+    def settings_of(self, source: Source) -> SourceSettings:
+        """Return the configuration of an API."""
+        return self.sources.massive if source is Source.MASSIVE else self.sources.finnhub
+
+    def spacing_of(self, source: Source) -> float:
+        """Return the seconds between two calls to an API."""
+        return spacing_seconds(source, self.settings_of(source).calls_per_minute)
+
+    def open_api(self, source: Source) -> Massive | Finnhub:
+        """Make the client of an API, to be used as a context manager.
+
+        Raises:
+            ConfigError: there is no key, or the address is none.
+        """
+        settings = self.settings_of(source)
+        key = read_key(source, self.environ)
+        pacer = PatientPacer(self, SharedPacer(self.postgres, str(source), self.spacing_of(source)))
+        if source is Source.MASSIVE:
+            return Massive(settings.base_url, key, pacer, patience=self.api_patience)
+        return Finnhub(settings.base_url, key, pacer, patience=self.api_patience)
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call while its server is away.
+
+        Raises:
+            Refused: it is away for too long, or says no.
+        """
+        result, _ = await persist(attempt, Trouble(self.patience_seconds))
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class PatientPacer:
+    """A pacer that outlasts a PostgreSQL that is away: no asset fails for it."""
+
+    tools: Tools
+    pacer: Pacer
+
+    async def wait(self) -> None:
+        """See `Pacer.wait`."""
+        await self.tools.patiently(self.pacer.wait)
+
+    async def hold_off(self, seconds: float) -> None:
+        """See `Pacer.hold_off`."""
+        await self.tools.patiently(lambda: self.pacer.hold_off(seconds))
+
+
+@asynccontextmanager
+async def open_backfill(
+    *,
+    sources: SourcesSettings,
+    questdb: QuestDBSettings,
+    client: QuestDBClient,
+    postgres: Database,
+    environ: Mapping[str, str],
+    patience_seconds: float | None,
+    api_patience: Patience | None = None,
+    now: Callable[[], datetime] = _utc_now,
+) -> AsyncIterator[Tools]:
+    """Open the one lane that backfills send through, and put their tools together."""
+    lane = IlpLane(client.url, questdb, on_trouble=Trouble(patience_seconds))
+    try:
+        yield Tools(
+            sources=sources,
+            questdb=questdb,
+            client=client,
+            lane=lane,
+            postgres=postgres,
+            assets=Assets(postgres),
+            runs=Runs(postgres),
+            claims=ScheduleClaims(postgres),
+            environ=environ,
+            patience_seconds=patience_seconds,
+            api_patience=api_patience or Patience(),
+            now=now,
+        )
+    finally:
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_SECONDS):
+            await lane.close()
