@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import anyio
 import numpy as np
 import pandas as pd
+import questdb
 from anyio import to_thread
 from questdb import QuestDBError, QuestDBErrorCode, Sender
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from feefifod.config.settings import QuestDBSettings
     from feefifod.model import Frame
+
+# The library warns of frequent connections. Ours are made anew only after a failure, and `persist` spaces those.
+questdb.WARN_HIGH_RECONNECTS = False  # type: ignore[attr-defined]  # Documented, but not in the library's stub.
 
 _PIECE_ROWS: Final = 250_000
 """Rows of one request. A row is 170 to 300 bytes on the wire."""
@@ -88,20 +92,20 @@ class IlpLane:
             raise Refused("rows before 1970 cannot be stored", where=self._table)
         attempts = [1]
         pieces = _split(frame, self._piece_rows)
-        ready = await self._encode(frame, next(pieces)) if len(frame) else None
-        while ready is not None:
-            following = next(pieces, None)
-            upcoming = None
-            try:
+        upcoming = await self._encode(frame, next(pieces)) if len(frame) else None
+        try:
+            while upcoming is not None:
+                ready, upcoming = upcoming, None
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._deliver, ready, attempts)
-                    ready = None
-                    if following is not None:
-                        upcoming = await self._encode(frame, following)
-            except BaseExceptionGroup as errors:
-                # The group has one failing member at most that is not a cancellation; callers expect it bare.
-                raise _unwrap(errors) from errors
-            ready = upcoming
+                    if (rows := next(pieces, None)) is not None:
+                        upcoming = await self._encode(frame, rows)
+        except BaseExceptionGroup as errors:
+            # At most one member is not a cancellation; callers expect it bare.
+            raise _unwrap(errors) from errors
+        finally:
+            if upcoming is not None:
+                self._put_back(upcoming)
         return Receipt(len(frame), self.name, time.monotonic() - started, max(attempts))
 
     async def close(self) -> None:
@@ -121,13 +125,19 @@ class IlpLane:
             raise
         return buffer
 
+    def _put_back(self, buffer: Buffer) -> None:
+        self._spare.append(buffer)
+        self._room.release()
+
     async def _deliver(self, buffer: Buffer, attempts: list[int]) -> None:
         try:
             _, tries = await persist(partial(self._flush, buffer), self._on_trouble)
-            attempts.append(tries)
-            self._spare.append(buffer)
-        finally:
+        except BaseException:
+            # Not put back: a thread that nobody waits for any more may still read from it.
             self._room.release()
+            raise
+        attempts.append(tries)
+        self._put_back(buffer)
 
     async def _flush(self, buffer: Buffer) -> None:
         async with self._turn:
