@@ -13,6 +13,7 @@ import structlog
 
 from feefifod.catalog import Assets, Runs, ScheduleClaims, SharedPacer
 from feefifod.errors import Refused
+from feefifod.log import register_secret
 from feefifod.model import Source
 from feefifod.sink import IlpLane
 from feefifod.sink.lane import persist
@@ -110,6 +111,7 @@ class Tools:
         """
         settings = self.settings_of(source)
         key = read_key(source, self.environ)
+        register_secret(key.get_secret_value())
         pacer = PatientPacer(self, SharedPacer(self.postgres, str(source), self.spacing_of(source)))
         if source is Source.MASSIVE:
             return Massive(settings.base_url, key, pacer, patience=self.api_patience)
