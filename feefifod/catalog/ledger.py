@@ -222,6 +222,24 @@ class Ledger:
         rows = await self._database.fetch(self._sql["known_content"], list(ids), claim.table_id)
         return {row["id"] for row in rows}
 
+    async def find_overlaps(self, claim: Claim, spans: Collection[tuple[int, int, int]]) -> set[int]:
+        """Return which files (id, unix seconds of first and last row) have a rival in the table already.
+
+        A rival is a row of the same series from another file within that span. Files that overwrite have none.
+        """
+        rows = await self._database.fetch(
+            self._sql["find_overlaps"],
+            [id_ for id_, _, _ in spans],
+            [first for _, first, _ in spans],
+            [last for _, _, last in spans],
+            claim.table_id,
+        )
+        return {row["id"] for row in rows}
+
+    async def request_overwrite(self, paths: Collection[bytes]) -> int:
+        """Let waiting files win over what is stored, whatever their trade counts; returns how many were found."""
+        return await self._database.execute(self._sql["request_overwrite"], list(paths))
+
     async def release(self, claim: Claim, ids: Collection[int], reason: str) -> None:
         """Give files back: they wait again."""
         await self._database.execute(self._sql["release"], claim.batch_id, claim.fence, list(ids), reason)

@@ -134,9 +134,9 @@ def _list(console: Console, title: str, results: list[FileResult], style: str) -
         console.print(f"  ... and {len(results) - _MOST_LISTED} more: feefifod status")
 
 
-def closing_line() -> str:
+def closing_line(table: str) -> str:
     """Tell how to look at the result."""
     return (
-        "Look at it: feefifod query 'SELECT * FROM assetprice LIMIT 10'"
+        f"Look at it: feefifod query 'SELECT * FROM {table} LIMIT 10'"
         "  (feefifod servers up keeps the servers running)"
     )

@@ -41,7 +41,7 @@ def ingest(
         ConfigError: a question to ask, and no terminal and no `--yes`.
     """
     console = make_console()
-    pick_database(settings, database)
+    table = pick_database(settings, database).table
     settings.paths.data.mkdir(parents=True, exist_ok=True)
     wanted = find_wanted(settings)
     if ask:
@@ -54,7 +54,7 @@ def ingest(
     started = time.monotonic()
     summary = anyio.run(partial(_ingest, settings, database, console, wanted, stop_on_error=stop_on_error))
     show_summary(console, summary, time.monotonic() - started)
-    console.print(closing_line(), soft_wrap=True)
+    console.print(closing_line(table), soft_wrap=True)
     return 1 if summary.failed else 0
 
 

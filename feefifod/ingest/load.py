@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from feefifod.discover import open_drop
+from feefifod.ingest.contest import SeriesKey, contest
 from feefifod.sweep import Irregular, Slab, Sweep, SweepFile, Window
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Load:
 
     Attributes:
         merged: rows that lost to a row of another file of the batch, by series.
+        contested: series of which other files have loaded rows within the range of these.
         irregular: files that left on the way because they have to be put in order first.
     """
 
@@ -58,6 +60,7 @@ class Load:
     sweep: Sweep
     merged: dict[str, int] = field(default_factory=dict)
     irregular: set[int] = field(default_factory=set)
+    contested: set[SeriesKey] = field(default_factory=set)
     _sending: deque[Sending] = field(default_factory=deque)
     _checkpoints: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -72,6 +75,7 @@ class Load:
             self.merged = dict(self.claim.merged)
         try:
             await self._release(await self.sweep.open())
+            await self._find_contested()
             slabs, slabs_in = anyio.create_memory_object_stream[Slab](0)
             windows, windows_in = anyio.create_memory_object_stream[Window](0)
             async with anyio.create_task_group() as stages:
@@ -82,6 +86,14 @@ class Load:
             self.sweep.close()
         if stopped:
             raise Stopped
+
+    async def _find_contested(self) -> None:
+        """Find the series whose rows have to be compared with what is stored: usually none."""
+        files = {file.id: file for file in self.sweep.files if file.id in self.sweep.tallies}
+        spans = [(id_, tally.first_seconds, tally.last_seconds) for id_, tally in self.sweep.tallies.items()]
+        if spans:
+            found = await self.tools.patiently(partial(self.tools.ledger.find_overlaps, self.claim, spans))
+            self.contested = {(files[i].asset_id, files[i].interval_minutes, files[i].quote) for i in found}
 
     async def _send_all(self, inbox: MemoryObjectReceiveStream[Window]) -> bool:
         """Send windows, a few at a time; True when the stop came before the end."""
@@ -104,8 +116,11 @@ class Load:
         window = sending.window
         try:
             await self._release(window.withdrawn)
-            if window.frame is not None:
-                receipt = await self.lane.send(window.frame)
+            frame = window.frame
+            if frame is not None and self.contested:
+                frame = await contest(self.tools, frame, self.contested)
+            if frame is not None:
+                receipt = await self.lane.send(frame)
                 structlog.get_logger().debug(
                     "window_sent",
                     batch=self.claim.batch_id,

@@ -16,6 +16,7 @@ from feefifod.sink.schema import (
     read_identity,
 )
 from feefifod.sink.sql import Answer, QuestDBClient
+from feefifod.sink.stored import StoredCandle, read_stored
 
 __all__ = [
     "Answer",
@@ -27,6 +28,7 @@ __all__ = [
     "Receipt",
     "SeriesCount",
     "SeriesKey",
+    "StoredCandle",
     "Suspended",
     "TableFacts",
     "TableIdentity",
@@ -36,5 +38,6 @@ __all__ = [
     "drop_table",
     "ensure_table",
     "read_identity",
+    "read_stored",
     "wait_applied",
 ]

@@ -44,7 +44,7 @@ class Instant:
     us: int
 
 
-Value = Identifier | Instant | int | str
+Value = Identifier | Instant | int | str | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ def _literal(value: Value) -> str:
         return f"'{format_instant(value.us)}'"
     if isinstance(value, int) and not isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, tuple) and value and all(type(item) is int for item in value):
+        return f"({', '.join(map(str, value))})"
     if isinstance(value, Identifier) and _IDENTIFIER.fullmatch(value):
         return f'"{value}"'
     if isinstance(value, str) and not isinstance(value, Identifier) and _TEXT.fullmatch(value):

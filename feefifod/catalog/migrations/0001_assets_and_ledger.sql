@@ -48,6 +48,8 @@ CREATE TABLE file (
     sha256 bytea,
     -- Found out of order or with bad rows: it is put in order on its own before it is swept.
     irregular boolean NOT NULL DEFAULT false,
+    -- Its rows win over what is stored, whatever their trade counts; asked for by a person.
+    overwrite boolean NOT NULL DEFAULT false,
     batch_id bigint REFERENCES batch,
     owner text,
     fence bigint NOT NULL DEFAULT 0,

@@ -90,9 +90,20 @@ WHERE f.id = d.id AND f.batch_id = $1 AND f.fence = $2
 -- name: known_content
 -- Content that the present table already holds, of the same series.
 SELECT DISTINCT d.id FROM unnest($1::bigint[]) AS d (id)
-JOIN file f ON f.id = d.id
+JOIN file f ON f.id = d.id AND NOT f.overwrite
 JOIN file k ON k.sha256 = f.sha256 AND k.id <> f.id AND k.ending = 'done' AND k.table_id = $2
     AND (k.ticker, k.category, k.quote, k.interval_minutes) = (f.ticker, f.category, f.quote, f.interval_minutes)
+
+-- name: find_overlaps
+-- Files of the batch whose series has other rows in the table within their range of time, and that do not overwrite.
+SELECT DISTINCT d.id FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS d (id, first, last)
+JOIN file f ON f.id = d.id AND NOT f.overwrite
+JOIN file k ON k.id <> f.id AND k.ending = 'done' AND k.table_id = $4
+    AND (k.ticker, k.category, k.quote, k.interval_minutes) = (f.ticker, f.category, f.quote, f.interval_minutes)
+    AND k.first_seconds <= d.last AND k.last_seconds >= d.first
+
+-- name: request_overwrite
+UPDATE file SET overwrite = true WHERE path = ANY($1::bytea[]) AND state = 'waiting'
 
 -- name: release
 UPDATE file SET state = 'waiting', batch_id = NULL, owner = NULL, lease_until = NULL, reason = $4
