@@ -1,0 +1,1 @@
+"""Synthetic archives, and the measurement of feefifod against other ways into QuestDB."""
