@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
-import structlog
 
 from feefifod.catalog import Assets, Runs, ScheduleClaims, SharedPacer
-from feefifod.errors import Refused
 from feefifod.log import register_secret
 from feefifod.model import Source
+from feefifod.patience import Trouble, persist
 from feefifod.sink import IlpLane
-from feefifod.sink.lane import persist
 from feefifod.sources.finnhub import Finnhub
 from feefifod.sources.http import Patience
 from feefifod.sources.keys import read_key
@@ -29,46 +26,16 @@ if TYPE_CHECKING:
     from feefifod.catalog import Database
     from feefifod.config import QuestDBSettings, SourceSettings
     from feefifod.config.settings import SourcesSettings
-    from feefifod.errors import Unavailable
     from feefifod.sink import Lane, QuestDBClient
     from feefifod.sources.pacing import Pacer
 
 T = TypeVar("T")
 
-_LOG_EVERY_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 5.0
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(slots=True)
-class Trouble:
-    """Takes note of failed attempts: logs them now and then, and raises when they last too long.
-
-    Args:
-        limit_seconds: after this long without success; None waits for ever.
-    """
-
-    limit_seconds: float | None
-    _since: float = 0.0
-    _logged: float = 0.0
-
-    def __call__(self, error: Unavailable, attempt: int) -> None:
-        """Note one.
-
-        Raises:
-            Refused: it lasts too long.
-        """
-        now = time.monotonic()
-        if attempt == 1:
-            self._since = now
-        if attempt == 1 or now - self._logged > _LOG_EVERY_SECONDS:
-            self._logged = now
-            structlog.get_logger().warning("waiting", reason=error.why, where=error.where, attempt=attempt)
-        if self.limit_seconds is not None and now - self._since > self.limit_seconds:
-            raise Refused(error.why, where=error.where, remedy=error.remedy) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ async def _backfill(settings: Settings, request: Request, console: Console, *, d
             ) as tools,
             anyio.create_task_group() as work,
         ):
-            work.start_soon(_end_on, stop, work.cancel_scope, name="stop")
+            work.start_soon(end_on, stop, work.cancel_scope, name="stop")
             with progress.shown():
                 reports.append(await run_backfill(tools, request, progress, dry_run=dry_run))
             work.cancel_scope.cancel()
@@ -78,7 +78,7 @@ async def _backfill(settings: Settings, request: Request, console: Console, *, d
     return reports[0]
 
 
-async def _end_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
+async def end_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
     await stop.wait()
     scope.cancel()
 

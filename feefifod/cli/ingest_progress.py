@@ -136,7 +136,5 @@ def _list(console: Console, title: str, results: list[FileResult], style: str) -
 
 def closing_line(table: str) -> str:
     """Tell how to look at the result."""
-    return (
-        f"Look at it: feefifod query 'SELECT * FROM {table} LIMIT 10'"
-        "  (feefifod servers up keeps the servers running)"
-    )
+    question = f"SELECT * FROM {table} LIMIT 10"  # noqa: S608 - for a person to read, and the name is validated
+    return f"Look at it: feefifod query '{question}'  (feefifod servers up keeps the servers running)"

@@ -11,11 +11,13 @@ import anyio
 from rich.filesize import decimal
 from rich.table import Table
 
+from feefifod.backfill.schedules import pick_schedules, run_due, run_named
+from feefifod.cli.backfill_progress import end_on, show_report
 from feefifod.cli.console import confirm, make_console
 from feefifod.cli.ingest_progress import IngestProgress, closing_line, show_summary
 from feefifod.config import pick_database
 from feefifod.daemon.once import ingest_once
-from feefifod.daemon.services import open_services, open_tools
+from feefifod.daemon.services import open_backfills, open_services, open_tools
 from feefifod.daemon.signals import obey_signals
 from feefifod.discover import Found, scan
 from feefifod.ingest.candidates import why_unwanted
@@ -23,9 +25,13 @@ from feefifod.parse.names import Kind
 from feefifod.parse.tiers import tier_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from rich.console import Console
 
+    from feefifod.backfill.schedules import ScheduleRun
     from feefifod.config import Settings
+    from feefifod.daemon.services import Services
     from feefifod.ingest.report import Summary
 
 _PATIENCE_SECONDS: Final = 120.0
@@ -51,11 +57,41 @@ def ingest(
             return 0
         show_breakdown(console, settings, wanted)
         confirm(f"Ingest {len(wanted)} files?", yes)
+    work = partial(_ingest, settings, database, console, wanted, stop_on_error=stop_on_error)
+    summary, _ = _run(work, console, table)
+    return 1 if summary.failed else 0
+
+
+def run_once(settings: Settings, names: Sequence[str]) -> int:
+    """Ingest, then run the named backfills, or those that are due; returns the exit code.
+
+    Raises:
+        ConfigError: there is no schedule of a name.
+    """
+    console = make_console()
+    pick_schedules(settings.schedules, names)
+    settings.paths.data.mkdir(parents=True, exist_ok=True)
+    work = partial(_ingest, settings, "questdb", console, find_wanted(settings), backfills=names)
+    summary, runs = _run(work, console, pick_database(settings).table)
+    for run in runs:
+        if run.report is not None:
+            console.print(f"Backfill {run.name}:")
+            show_report(console, run.report, dry_run=False)
+        elif run.busy:
+            console.print(f"Backfill {run.name}: another process is running it.")
+        else:
+            console.print(f"Backfill {run.name} failed: {run.reason}", soft_wrap=True)
+    return 1 if summary.failed or any(run.failed for run in runs) else 0
+
+
+def _run(
+    work: Callable[[], Awaitable[tuple[Summary, list[ScheduleRun]]]], console: Console, table: str
+) -> tuple[Summary, list[ScheduleRun]]:
     started = time.monotonic()
-    summary = anyio.run(partial(_ingest, settings, database, console, wanted, stop_on_error=stop_on_error))
+    summary, runs = anyio.run(work)
     show_summary(console, summary, time.monotonic() - started)
     console.print(closing_line(table), soft_wrap=True)
-    return 1 if summary.failed else 0
+    return summary, runs
 
 
 def find_wanted(settings: Settings) -> list[Found]:
@@ -87,25 +123,47 @@ def show_breakdown(console: Console, settings: Settings, wanted: list[Found]) ->
 
 
 async def _ingest(
-    settings: Settings, database: str, console: Console, wanted: list[Found], *, stop_on_error: bool
-) -> Summary:
+    settings: Settings,
+    database: str,
+    console: Console,
+    wanted: list[Found],
+    *,
+    stop_on_error: bool = False,
+    backfills: Sequence[str] | None = None,
+) -> tuple[Summary, list[ScheduleRun]]:
+    """Ingest; with `backfills`, run these schedules too, or the due ones when it is empty."""
     stop = anyio.Event()
     size = sum(item.stamp.size for item in wanted if item.stamp)
     progress = IngestProgress(console, len(wanted), size)
-    summary: list[Summary] = []
+    summary: Summary | None = None
+    runs: list[ScheduleRun] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(obey_signals, stop, tasks.cancel_scope, _nothing, name="signals")
-        async with (
-            open_services(settings, database) as services,
-            open_tools(services, progress, stop, patience_seconds=_PATIENCE_SECONDS) as tools,
-        ):
-            tools.stop_on_error = stop_on_error
-            with progress.shown():
-                summary.append(await ingest_once(tools))
+        async with open_services(settings, database) as services:
+            async with open_tools(services, progress, stop, patience_seconds=_PATIENCE_SECONDS) as tools:
+                tools.stop_on_error = stop_on_error
+                with progress.shown():
+                    summary = await ingest_once(tools)
+            if backfills is not None and settings.schedules and not stop.is_set():
+                runs = await _backfill(services, backfills, stop)
         tasks.cancel_scope.cancel()
-    if not summary:
+    if summary is None:
         raise KeyboardInterrupt
-    return summary[0]
+    return summary, runs
+
+
+async def _backfill(services: Services, names: Sequence[str], stop: anyio.Event) -> list[ScheduleRun]:
+    """Run backfills until they are done or `stop`; a run that was cut goes on where it was the next time."""
+    schedules = services.settings.schedules
+    runs: list[ScheduleRun] = []
+    async with (
+        open_backfills(services, patience_seconds=_PATIENCE_SECONDS) as tools,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(end_on, stop, tasks.cancel_scope)
+        runs += await (run_named(tools, schedules, names) if names else run_due(tools, schedules))
+        tasks.cancel_scope.cancel()
+    return runs
 
 
 def _nothing() -> None:

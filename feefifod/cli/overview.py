@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from rich.text import Text
 
+from feefifod.backfill.schedules import list_results
 from feefifod.catalog import Ledger, open_database
 from feefifod.cli.console import make_console
 from feefifod.cli.reach import find_postgres, find_questdb
@@ -23,6 +26,7 @@ from feefifod.sink import QuestDBClient, describe_table, read_identity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from feefifod.backfill.schedules import ScheduleStatus
     from feefifod.config import ScheduleSettings, Settings
 
 DATABASE: Final = "questdb"
@@ -42,7 +46,7 @@ async def gather(settings: Settings) -> Document:
         Refused: the state folder is closed to us.
     """
     questdb, table_id = await _look_at_questdb(settings)
-    postgres, states, rows = await _look_at_ledger(settings, table_id)
+    postgres, states, rows, schedules = await _look_at_ledger(settings, table_id)
     wanted, trouble = await anyio.to_thread.run_sync(_count_wanted, settings)
     files: dict[str, int | None] = {str(state): None if states is None else states.get(state, 0) for state in FileState}
     # Files that are being loaded or moved lie in the data folder too.
@@ -60,7 +64,7 @@ async def gather(settings: Settings) -> Document:
             "pid": daemon.pid if daemon else None,
             "since": daemon.since.isoformat(timespec="seconds") if daemon else None,
         },
-        "schedules": [_describe_schedule(schedule) for schedule in settings.schedules],
+        "schedules": schedules,
     }
 
 
@@ -88,21 +92,23 @@ async def _look_at_questdb(settings: Settings) -> tuple[Document, str | None]:
 
 async def _look_at_ledger(
     settings: Settings, table_id: str | None
-) -> tuple[Document, dict[FileState, int] | None, dict[str, int | None]]:
-    """Look at what PostgreSQL knows: whether it answers, files by state, and rows."""
+) -> tuple[Document, dict[FileState, int] | None, dict[str, int | None], list[Document]]:
+    """Look at what PostgreSQL knows: whether it answers, files by state, rows, and schedules."""
     rows: dict[str, int | None] = {"accepted": None, "rejected": None}
+    unknown = [_describe_schedule(schedule) for schedule in settings.schedules]
     dsn = find_postgres(settings)
     if dsn is None:
-        return {"reachable": False, "error": NOT_RUNNING}, None, rows
+        return {"reachable": False, "error": NOT_RUNNING}, None, rows, unknown
     try:
         with anyio.fail_after(_LOOK_SECONDS):
             async with open_database(dsn) as database:
                 ledger = Ledger(database)
                 table_id = await ledger.bound_table(DATABASE) if table_id is None else table_id
                 states, rows["accepted"], rows["rejected"] = await ledger.count_states(table_id)
+                listed = await list_results(database, settings.schedules, datetime.now(UTC))
     except (FeefifodError, TimeoutError) as error:
-        return {"reachable": False, "error": _say(error)}, None, rows
-    return {"reachable": True, "error": None}, states, rows
+        return {"reachable": False, "error": _say(error)}, None, rows, unknown
+    return {"reachable": True, "error": None}, states, rows, [_describe_result(status) for status in listed]
 
 
 def _say(error: FeefifodError | TimeoutError) -> str:
@@ -126,6 +132,25 @@ def _describe_schedule(schedule: ScheduleSettings) -> Document:
         "cron": schedule.cron,
         "timezone": schedule.timezone,
         "source": schedule.source,
+        "running": None,
+        "next_at": None,
+        "last": None,
+    }
+
+
+def _describe_result(status: ScheduleStatus) -> Document:
+    last = status.last
+    return _describe_schedule(status.schedule) | {
+        "running": status.running,
+        "next_at": status.next_at.isoformat(timespec="seconds"),
+        "last": last
+        and {
+            "started_at": last.started_at.isoformat(timespec="seconds"),
+            "finished_at": last.finished_at and last.finished_at.isoformat(timespec="seconds"),
+            "outcome": last.outcome and str(last.outcome),
+            "reason": last.reason,
+            **asdict(last.counts),
+        },
     }
 
 
@@ -140,10 +165,7 @@ def show(document: Document, settings: Settings) -> None:
         ("files", _join(document["files"])),
         ("rows", _join(document["rows"])),
     ]
-    facts += [
-        ("schedule", f"{item['name']}: {item['source']}, {item['cron']} ({item['timezone']})")
-        for item in document["schedules"]
-    ]
+    facts += [("schedule", _tell_schedule(item)) for item in document["schedules"]]
     console = make_console()
     console.print(make_facts(facts))
     for step in _next_steps(document, settings):
@@ -160,6 +182,13 @@ def _describe_questdb(questdb: Mapping[str, Any]) -> Text:
         f"{questdb['url']}, {questdb['table']}: {questdb['rows']:,} rows{pending}{suspended}",
         good=not questdb["suspended"],
     )
+
+
+def _tell_schedule(item: Mapping[str, Any]) -> str:
+    text = f"{item['name']}: {item['source']}, {item['cron']} ({item['timezone']})"
+    if last := item["last"]:
+        text += f", last {last['started_at']}: {last['outcome'] or 'running'}"
+    return text + (f", next {item['next_at']}" if item["next_at"] else "")
 
 
 def _colour(text: str, *, good: bool) -> Text:

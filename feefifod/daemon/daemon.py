@@ -12,8 +12,9 @@ import anyio
 import structlog
 
 from feefifod import __version__
+from feefifod.backfill.schedules import run_schedules
 from feefifod.catalog import LeaseLost
-from feefifod.daemon.services import open_services, open_tools
+from feefifod.daemon.services import open_backfills, open_services, open_tools
 from feefifod.daemon.signals import obey_signals
 from feefifod.discover import Waker
 from feefifod.errors import FeefifodError, Refused, Unavailable
@@ -195,8 +196,14 @@ async def _open(settings: Settings, stop: anyio.Event, stack: AsyncExitStack) ->
 
 
 async def _serve(services: Services, notifier: Notifier, stop: anyio.Event) -> None:
-    async with open_tools(services, SilentListener(), stop, patience_seconds=None) as tools:
+    async with (
+        open_tools(services, SilentListener(), stop, patience_seconds=None) as tools,
+        open_backfills(services, patience_seconds=None) as backfills,
+        anyio.create_task_group() as tasks,
+    ):
         ingestor = Ingestor(tools)
         await ingestor.prepare()
         waker = Waker(str(tools.paths.data), tools.watch)
+        tasks.start_soon(run_schedules, backfills, services.settings.schedules, name="schedules")
         await Daemon(ingestor, waker, notifier, stop).run()
+        tasks.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -11,20 +12,24 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import structlog
 
+from feefifod.backfill.tools import open_backfill
 from feefifod.catalog import Assets, Database, Ledger, open_database
 from feefifod.config import pick_database
-from feefifod.ingest.tools import Patience, Tools
+from feefifod.ingest.tools import Tools
 from feefifod.log import register_secret
+from feefifod.patience import Trouble
 from feefifod.servers import use_servers
 from feefifod.sink import BulkLane, IlpLane, QuestDBClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
+    from feefifod.backfill.tools import Tools as BackfillTools
     from feefifod.config import QuestDBSettings, Settings
     from feefifod.ingest.report import Listener
+    from feefifod.patience import OnTrouble
     from feefifod.servers import Servers
-    from feefifod.sink import OnTrouble
 
 _CLOSE_SECONDS: Final = 5.0
 _SPARE_FILES: Final = 256
@@ -90,7 +95,7 @@ async def open_tools(
 ) -> AsyncIterator[Tools]:
     """Open the lanes and put together what ingestion works with."""
     settings = services.settings
-    trouble = Patience(listener, patience_seconds).on_trouble
+    trouble = Trouble(patience_seconds, listener.trouble)
     ilp = IlpLane(services.client.url, services.questdb, on_trouble=trouble)
     bulk = await _find_bulk(services, trouble) if settings.pipeline.lane != "ilp" else None
     tools = Tools(
@@ -120,6 +125,18 @@ async def open_tools(
             await ilp.close()
             if bulk is not None:
                 await bulk.close()
+
+
+def open_backfills(services: Services, *, patience_seconds: float | None) -> AbstractAsyncContextManager[BackfillTools]:
+    """Open what backfills work with."""
+    return open_backfill(
+        sources=services.settings.sources,
+        questdb=services.questdb,
+        client=services.client,
+        postgres=services.postgres,
+        environ=os.environ,
+        patience_seconds=patience_seconds,
+    )
 
 
 async def _find_bulk(services: Services, trouble: OnTrouble) -> BulkLane | None:

@@ -6,7 +6,7 @@ from feefifod.sink.apply import Suspended, wait_applied
 from feefifod.sink.bulk import BulkLane
 from feefifod.sink.counts import SeriesCount, SeriesKey, count_one, count_series
 from feefifod.sink.ilp import IlpLane
-from feefifod.sink.lane import Lane, OnTrouble, Receipt
+from feefifod.sink.lane import Lane, Receipt
 from feefifod.sink.schema import (
     TableFacts,
     TableIdentity,
@@ -23,7 +23,6 @@ __all__ = [
     "BulkLane",
     "IlpLane",
     "Lane",
-    "OnTrouble",
     "QuestDBClient",
     "Receipt",
     "SeriesCount",

@@ -19,7 +19,8 @@ from anyio import to_thread
 from pyarrow import parquet
 
 from feefifod.errors import FeefifodError, Unavailable
-from feefifod.sink.lane import OnTrouble, Receipt, keep_silent, persist
+from feefifod.patience import OnTrouble, keep_silent, persist
+from feefifod.sink.lane import Receipt
 from feefifod.sink.sql import Identifier, load_statements, render
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from anyio import to_thread
 from questdb import QuestDBError, QuestDBErrorCode, Sender
 
 from feefifod.errors import ConfigError, FeefifodError, Refused, Unavailable
-from feefifod.sink.lane import OnTrouble, Receipt, keep_silent, persist
+from feefifod.patience import OnTrouble, keep_silent, persist
+from feefifod.sink.lane import Receipt
 from feefifod.sink.sql import judge
 
 if TYPE_CHECKING:

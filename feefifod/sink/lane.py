@@ -1,26 +1,12 @@
-"""The contract of both ways into QuestDB, and the patience they share."""
+"""The contract of both ways into QuestDB."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
-
-import anyio
-
-from feefifod.errors import Unavailable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from feefifod.model import Frame
-
-T = TypeVar("T")
-
-OnTrouble = Callable[[Unavailable, int], None]
-"""Told of every failed attempt (1, 2, 3 ...) that will be repeated."""
-
-_FIRST_PAUSE_SECONDS: Final = 0.1
-_LONGEST_PAUSE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +46,3 @@ class Lane(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and scratch files."""
-
-
-def keep_silent(error: Unavailable, attempt: int) -> None:
-    """Tell nobody of trouble."""
-
-
-async def persist(
-    attempt: Callable[[], Awaitable[T]],
-    on_trouble: OnTrouble = keep_silent,
-    *,
-    draw: Callable[[], float] = random.random,
-) -> tuple[T, int]:
-    """Repeat `attempt` until it does not raise Unavailable; return its result and how many tries it took.
-
-    The pause doubles from 0.1 s to 10 s, half of it random (`draw`, from 0 to 1), and respects a longer wish of
-    the server.
-    """
-    tries = 1
-    while True:
-        try:
-            return await attempt(), tries
-        except Unavailable as error:
-            on_trouble(error, tries)
-            pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 16))
-            pause *= 0.5 + draw() / 2
-            await anyio.sleep(max(pause, error.retry_after_seconds or 0.0))
-        tries += 1

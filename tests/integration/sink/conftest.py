@@ -20,7 +20,8 @@ from feefifod.config.settings import QuestDBSettings
 from feefifod.errors import Unavailable
 from feefifod.model import INT_NULL, Frame, Source
 from feefifod.servers import Endpoints
-from feefifod.sink import BulkLane, IlpLane, Lane, OnTrouble, QuestDBClient, ensure_table
+from feefifod.patience import OnTrouble
+from feefifod.sink import BulkLane, IlpLane, Lane, QuestDBClient, ensure_table
 from tests.support.embedded import run_pair, unique_name
 
 START_US = 1_500_000_000_000_000 // 60_000_000 * 60_000_000
