@@ -33,7 +33,7 @@ class Explanation:
         path: as it was given.
         state: of the file in the ledger, or what it will be there first; None when it has none.
         answer: in a few words, what becomes of the file.
-        reasons: why, a sentence each.
+        reasons: why.
     """
 
     path: str
@@ -56,7 +56,7 @@ class Explanation:
             "interval_minutes": self.verdict.interval_minutes,
             "tier": str(self.tier) if self.tier else None,
             "state": str(self.state) if self.state else None,
-            "reason": f"{self.answer}: {'. '.join(self.reasons)}",
+            "reason": f"{self.answer}: {'; '.join(self.reasons)}",
         }
 
 
@@ -80,8 +80,8 @@ class _Case:
     def say(self, answer: str, *reasons: str, state: FileState | None = None) -> Explanation:
         """Put the answer together; the first reason is always what the name says."""
         named = f"{self.verdict.reason}, {self.tier}" if self.tier else self.verdict.reason
-        sentences = tuple(reason[:1].upper() + reason[1:] for reason in (named, *reasons) if reason)
-        return Explanation(self.given, self.verdict, self.tier, state, answer, sentences)
+        kept = tuple(reason for reason in (named, *reasons) if reason)
+        return Explanation(self.given, self.verdict, self.tier, state, answer, kept)
 
 
 @dataclass(frozen=True, slots=True)
