@@ -2,9 +2,10 @@
 
 from feefifod.catalog.assets import AssetChange, Assets, NewAsset
 from feefifod.catalog.database import Database, open_database
-from feefifod.catalog.ledger import Claim, ClaimedFile, Drop, Ending, FileRecord, LeaseLost, Ledger, Loaded, Move
+from feefifod.catalog.ledger import LeaseLost, Ledger
 from feefifod.catalog.owner import Owner
 from feefifod.catalog.pacer import SharedPacer
+from feefifod.catalog.records import Claim, ClaimedFile, Drop, Ending, FileRecord, Loaded, Move
 from feefifod.catalog.runs import (
     SCHEDULE_LEASE_SECONDS,
     RunCounts,

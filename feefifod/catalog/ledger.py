@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from feefifod.catalog.owner import is_dead, this_owner
 from feefifod.catalog.queries import load_queries
+from feefifod.catalog.records import Claim, read_claimed, read_record
 from feefifod.errors import FeefifodError
-from feefifod.model import Category, FileStamp, FileState, Series
+from feefifod.model import FileState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from feefifod.catalog.database import Database
+    from feefifod.catalog.records import Drop, Ending, FileRecord, Loaded, Move
+    from feefifod.model import FileStamp
 
 LEASE_SECONDS: Final = 60.0
 """How long a claim holds without renewal, on PostgreSQL's clock."""
@@ -26,98 +27,6 @@ RENEW_SECONDS: Final = LEASE_SECONDS / 3
 
 class LeaseLost(FeefifodError):
     """Someone else has taken over what we had claimed: stop working on it, change nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """A complete file in the data folder, as discovery sees it."""
-
-    path: bytes
-    name: str
-    stamp: FileStamp
-    series: Series
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedFile:
-    """A row that is ours until its lease ends."""
-
-    id: int
-    path: bytes
-    name: str
-    stamp: FileStamp
-    series: Series
-    sha256: bytes | None
-    irregular: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Files that are loaded together.
-
-    Attributes:
-        checkpoint_seconds: all rows before this instant are in already; None when nothing is.
-        merged: rows that lost to another file of the batch before the checkpoint, by series key.
-    """
-
-    batch_id: int
-    fence: int
-    table_id: str
-    files: tuple[ClaimedFile, ...]
-    checkpoint_seconds: int | None
-    merged: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What was proven of a file. Times are unix seconds of its first and last row."""
-
-    id: int
-    rows_accepted: int
-    rows_rejected: int
-    rows_odd: int
-    first_seconds: int
-    last_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What becomes of a file that is not loaded."""
-
-    id: int
-    state: FileState
-    reason: str
-    rows_rejected: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Where a decided file is now; None when it is nowhere any more. A remark replaces its reason."""
-
-    id: int
-    moved_to: bytes | None
-    remark: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """A ledger row, for people."""
-
-    id: int
-    path: bytes
-    name: str
-    stamp: FileStamp
-    series: Series | None
-    state: FileState
-    ending: FileState | None
-    table_id: str | None
-    rows_accepted: int
-    rows_rejected: int
-    reason: str
-    moved_to: bytes | None
-    owner: str | None
-    seen_at: datetime
-    finished_at: datetime | None
 
 
 class Ledger:
@@ -189,13 +98,13 @@ class Ledger:
                 rows = await connection.fetch(self._sql["take_over"], batch_id, self.owner, fence, lease, paths)
                 if rows:
                     batch = await connection.fetchrow(self._sql["take_over_batch"], batch_id, fence, table_id)
-                    files = tuple(map(_claimed, rows))
+                    files = tuple(map(read_claimed, rows))
                     merged = json.loads(batch["merged"])
                     return Claim(batch_id, fence, table_id, files, batch["checkpoint_seconds"], merged)
             batch_id = await connection.fetchval(self._sql["new_batch"], fence, table_id)
             rows = await connection.fetch(self._sql["claim"], batch_id, self.owner, fence, lease, paths)
             if rows:
-                return Claim(batch_id, fence, table_id, tuple(map(_claimed, rows)), None, {})
+                return Claim(batch_id, fence, table_id, tuple(map(read_claimed, rows)), None, {})
             await connection.execute(self._sql["drop_batch"], batch_id)
         return None
 
@@ -326,7 +235,7 @@ class Ledger:
         fence = await self._database.fetch_value(self._sql["new_fence"])
         lease = timedelta(seconds=LEASE_SECONDS)
         rows = await self._database.fetch(self._sql["adopt_unmoved"], self.owner, fence, lease)
-        return fence, [_record(row) for row in rows]
+        return fence, [read_record(row) for row in rows]
 
     async def forget_missing(self, folder: bytes, present: Iterable[bytes]) -> None:
         """Remove the rows of waiting files below `folder` that are there no more."""
@@ -355,43 +264,11 @@ class Ledger:
     async def find_path(self, path: bytes) -> FileRecord | None:
         """Return the newest row of a path in the data folder."""
         rows = await self._database.fetch(self._sql["find_path"], path)
-        return _record(rows[0]) if rows else None
+        return read_record(rows[0]) if rows else None
 
 
 def _lost(claim: Claim) -> LeaseLost:
     return LeaseLost(
         f"another process has taken over batch {claim.batch_id}",
         remedy="Nothing to do: it goes on with the work, and this process changes nothing of it",
-    )
-
-
-def _stamp(row: Any) -> FileStamp:
-    return FileStamp(row["device"], int(row["inode"]), row["size"], row["mtime_ns"], row["ctime_ns"])
-
-
-def _series(row: Any) -> Series:
-    return Series(row["ticker"], Category(row["category"]), row["quote"], row["interval_minutes"])
-
-
-def _claimed(row: Any) -> ClaimedFile:
-    return ClaimedFile(row["id"], row["path"], row["name"], _stamp(row), _series(row), row["sha256"], row["irregular"])
-
-
-def _record(row: Any) -> FileRecord:
-    return FileRecord(
-        row["id"],
-        row["path"],
-        row["name"],
-        _stamp(row),
-        _series(row) if row["ticker"] else None,
-        FileState(row["state"]),
-        FileState(row["ending"]) if row["ending"] else None,
-        row["table_id"],
-        row["rows_accepted"],
-        row["rows_rejected"],
-        row["reason"],
-        row["moved_to"],
-        row["owner"],
-        row["seen_at"],
-        row["finished_at"],
     )
