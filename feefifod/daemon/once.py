@@ -10,6 +10,7 @@ import anyio
 import structlog
 
 from feefifod.errors import FeefifodError, Refused
+from feefifod.ingest.candidates import show_name
 from feefifod.ingest.ingestor import Ingestor
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.report import FileResult, Summary
@@ -71,6 +72,7 @@ async def ingest_once(tools: Tools) -> Summary:
     ingestor = Ingestor(tools)
     idle = 0
     last_error = ""
+    elsewhere = False
     while idle < _ROUNDS_WITHOUT_PROGRESS and not tools.stop.is_set():
         selection = await look_once(ingestor)
         done = len(recorder.summary.results)
@@ -84,7 +86,7 @@ async def ingest_once(tools: Tools) -> Summary:
                 await ingestor.run_batch(claim)
                 last_error = ""
             else:
-                last_error = "another feefifod process is loading these files or their series"
+                elsewhere = True
         except Stopped:
             break
         except FeefifodError as error:
@@ -95,18 +97,24 @@ async def ingest_once(tools: Tools) -> Summary:
         idle = 0 if len(recorder.summary.results) > done else idle + 1
         if idle:
             await anyio.sleep(min(0.3 * 2**idle, 3.0))
-    await _add_left_over(ingestor, recorder.summary, last_error)
+    if last_error:
+        reason = last_error
+    elif tools.stop.is_set():
+        reason = "stopped before it was finished; the next start goes on with it"
+    elif elsewhere:
+        reason = "another feefifod process is loading it, or another file of its series"
+    else:
+        reason = "it became complete a moment ago"
+    await _add_left_over(ingestor, recorder.summary, reason)
+    if last_error:
+        recorder.summary.troubles.append(last_error)
     return recorder.summary
 
 
-async def _add_left_over(ingestor: Ingestor, summary: Summary, error: str) -> None:
+async def _add_left_over(ingestor: Ingestor, summary: Summary, reason: str) -> None:
     """Name what is left in the data folder, and why."""
     selection = await ingestor.look()
-    stopped = "stopped before it was finished; the next start goes on with it"
-    reason = error or (stopped if ingestor.tools.stop.is_set() else "it became complete a moment ago")
     for drop in selection.drops:
         summary.results.append(FileResult(drop.name, FileState.WAITING, reason=reason))
     for found, settlement in selection.waiting:
-        summary.results.append(FileResult(found.path, FileState.WAITING, reason=settlement.reason))
-    if error and selection.drops:
-        summary.troubles.append(error)
+        summary.results.append(FileResult(show_name(found.path), FileState.WAITING, reason=settlement.reason))
