@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # The library warns of frequent connections. Ours are made anew only after a failure, and `persist` spaces those.
 questdb.WARN_HIGH_RECONNECTS = False  # type: ignore[attr-defined]  # Documented, but not in the library's stub.
 
-_PIECE_ROWS: Final = 250_000
+_PIECE_ROWS: Final = 100_000
 """Rows of one request. A row is 170 to 300 bytes on the wire."""
 _BUFFERS: Final = 3
 """One is encoded while one is on its way, and one is left for somebody else's small batch."""
