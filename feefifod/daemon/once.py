@@ -68,47 +68,50 @@ async def ingest_once(tools: Tools) -> Summary:
     A batch that cannot be finished is tried again a few times; what remains is named in the summary.
     """
     recorder = Recorder(tools.listener)
-    tools = replace(tools, listener=recorder)
-    ingestor = Ingestor(tools)
+    summary = recorder.summary
+    ingestor = Ingestor(replace(tools, listener=recorder))
+    left = _JUST_NOW
     idle = 0
-    last_error = ""
-    elsewhere = False
     while idle < _ROUNDS_WITHOUT_PROGRESS and not tools.stop.is_set():
-        selection = await look_once(ingestor)
-        done = len(recorder.summary.results)
+        done = len(summary.results)
         try:
-            await ingestor.refuse(selection)
-            await ingestor.forget_missing(selection)
-            if not selection.drops:
+            if not await _run_round(ingestor):
+                left = _JUST_NOW
                 break
-            claim = await ingestor.claim(selection.drops)
-            if claim is not None:
-                await ingestor.run_batch(claim)
-                last_error = ""
-            else:
-                elsewhere = True
+            left = _ELSEWHERE
         except Stopped:
             break
         except FeefifodError as error:
-            last_error = str(error)
-            structlog.get_logger().warning("batch_not_finished", reason=last_error)
+            left = str(error)
+            structlog.get_logger().warning("batch_not_finished", reason=left)
             if isinstance(error, Refused):
                 break
-        idle = 0 if len(recorder.summary.results) > done else idle + 1
+        idle = 0 if len(summary.results) > done else idle + 1
         if idle:
             await anyio.sleep(min(0.3 * 2**idle, 3.0))
-    if last_error:
-        reason = last_error
+    if left not in (_JUST_NOW, _ELSEWHERE):
+        summary.troubles.append(left)
     elif tools.stop.is_set():
-        reason = "stopped before it was finished; the next start goes on with it"
-    elif elsewhere:
-        reason = "another feefifod process is loading it, or another file of its series"
-    else:
-        reason = "it became complete a moment ago"
-    await _add_left_over(ingestor, recorder.summary, reason)
-    if last_error:
-        recorder.summary.troubles.append(last_error)
-    return recorder.summary
+        left = "stopped before it was finished; the next start goes on with it"
+    await _add_left_over(ingestor, summary, left)
+    return summary
+
+
+_JUST_NOW: Final = "it became complete a moment ago"
+_ELSEWHERE: Final = "another feefifod process is loading it, or another file of its series"
+
+
+async def _run_round(ingestor: Ingestor) -> bool:
+    """Ingest one batch of what is complete now; False when nothing is."""
+    selection = await look_once(ingestor)
+    await ingestor.refuse(selection)
+    await ingestor.forget_missing(selection)
+    if not selection.drops:
+        return False
+    claim = await ingestor.claim(selection.drops)
+    if claim is not None:
+        await ingestor.run_batch(claim)
+    return True
 
 
 async def _add_left_over(ingestor: Ingestor, summary: Summary, reason: str) -> None:
