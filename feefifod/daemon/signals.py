@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import threading
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import structlog
-from anyio import to_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+STOP_SECONDS: Final = 19.0
+"""The longest that a stop takes, whatever happens."""
 
 _CUT_SECONDS: Final = 2.0
 
@@ -26,13 +28,18 @@ async def obey_signals(stop: anyio.Event, scope: anyio.CancelScope, on_drain: Ca
                 structlog.get_logger().info("draining", signal=name)
                 on_drain()
                 stop.set()
+                _exit_after(STOP_SECONDS, 0)
                 continue
             structlog.get_logger().warning("cut", signal=name)
             scope.cancel()
-            # Threads cannot be cancelled; whatever still holds one after this is left to the next start.
-            await to_thread.run_sync(_exit_late, abandon_on_cancel=True)
+            _exit_after(_CUT_SECONDS, 1)
 
 
-def _exit_late() -> None:
-    time.sleep(_CUT_SECONDS)
-    os._exit(1)
+def _exit_after(seconds: float, code: int) -> None:
+    """End the process if it is still there then: threads cannot be cancelled, and one may wait for a dead server.
+
+    That is as safe as any other crash: what was not recorded is done again by the next start.
+    """
+    timer = threading.Timer(seconds, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

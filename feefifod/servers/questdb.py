@@ -90,6 +90,8 @@ class QuestDB(Server):
                 "QDB_LINE_AUTO_CREATE_NEW_COLUMNS": "false",
                 "QDB_LINE_AUTO_CREATE_NEW_TABLES": "false",
                 "QDB_TELEMETRY_ENABLED": "false",
+                # Counting a large table beside a large load can take longer than the default minute.
+                "QDB_QUERY_TIMEOUT": "10m",
                 "QDB_CAIRO_SQL_COPY_ROOT": str(self.import_dir),
             }
         )
