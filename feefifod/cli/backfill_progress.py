@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 from rich.text import Text
 
-from feefifod.backfill import open_backfill, run_backfill
+from feefifod.backfill import run_backfill
 from feefifod.cli.console import make_console
-from feefifod.daemon.services import open_services
+from feefifod.daemon.services import open_backfills, open_services
 from feefifod.daemon.signals import obey_signals
 from feefifod.log import escape_controls, register_secret
 from feefifod.sources.keys import read_key
@@ -58,14 +58,7 @@ async def _backfill(settings: Settings, request: Request, console: Console, *, d
         tasks.start_soon(obey_signals, stop, tasks.cancel_scope, _nothing, name="signals")
         async with (
             open_services(settings) as services,
-            open_backfill(
-                sources=settings.sources,
-                questdb=services.questdb,
-                client=services.client,
-                postgres=services.postgres,
-                environ=os.environ,
-                patience_seconds=_PATIENCE_SECONDS,
-            ) as tools,
+            open_backfills(services, patience_seconds=_PATIENCE_SECONDS) as tools,
             anyio.create_task_group() as work,
         ):
             work.start_soon(end_on, stop, work.cancel_scope, name="stop")
@@ -79,6 +72,7 @@ async def _backfill(settings: Settings, request: Request, console: Console, *, d
 
 
 async def end_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
+    """Cancel what runs in `scope` as soon as we are told to stop."""
     await stop.wait()
     scope.cancel()
 
@@ -118,7 +112,9 @@ class BackfillProgress:
         """Say what will be done, and how long it takes."""
         self._started = self._told = time.monotonic()
         self._spacing = outline.seconds / max(1, len(outline.calls) - 1)
-        if not outline.calls:
+        if not (outline.calls or outline.stored or outline.too_old):
+            self._say("Nothing to ask for: no session of that time is over, or all of them were without trades.")
+        elif not outline.calls:
             self._say(f"Nothing to ask for: {outline.stored} candles of {len(outline.targets)} assets are stored.")
         else:
             self._say(
