@@ -1,17 +1,30 @@
 """What lies in the data folder, and whether it is complete. The home of watchfiles."""
 
+from feefifod.discover.parts import Part, list_parts, read_sums, zip_name
 from feefifod.discover.scan import Found, look_at, open_drop, scan, stamp_of
 from feefifod.discover.settle import Settlement, Settler, explain_unreadable
 from feefifod.discover.watch import Waker
+from feefifod.discover.zips import Contents, Manifest, Member, copy_member, join_parts, open_zip, read_contents
 
 __all__ = [
+    "Contents",
     "Found",
+    "Manifest",
+    "Member",
+    "Part",
     "Settlement",
     "Settler",
     "Waker",
+    "copy_member",
     "explain_unreadable",
+    "join_parts",
+    "list_parts",
     "look_at",
     "open_drop",
+    "open_zip",
+    "read_contents",
+    "read_sums",
     "scan",
     "stamp_of",
+    "zip_name",
 ]

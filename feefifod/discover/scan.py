@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from feefifod.discover.parts import fold_zips, list_parts
 from feefifod.errors import Refused
 from feefifod.model import FileStamp
-from feefifod.parse.names import Verdict, judge
+from feefifod.parse.names import Kind, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from feefifod.discover.parts import Part
 
 _DEEPEST: Final = 32
 
@@ -27,22 +30,24 @@ class Found:
         path: absolute, as the file system spells it (undecodable bytes as surrogates).
         stamp: of a regular file, else None.
         obstacle: why it cannot be read whatever its name says; empty when nothing is in the way.
+        parts: the files of a zip in order, itself alone when it is not split; empty for anything else.
     """
 
     path: str
     stamp: FileStamp | None
     verdict: Verdict
     obstacle: str
+    parts: tuple[Part, ...] = ()
 
 
 def scan(folder: str) -> list[Found]:
-    """Return all that lies in `folder` and below it, in the order of paths.
+    """Return all that lies in `folder` and below it, in the order of paths; a split zip is one thing.
 
     Raises:
         Refused: the folder cannot be listed.
     """
     try:
-        return sorted(_walk(folder, folder, 0), key=lambda found: found.path)
+        return fold_zips(_walk(folder, folder, 0))
     except OSError as error:
         raise Refused(
             f"the data folder cannot be listed: {error.strerror}",
@@ -75,7 +80,9 @@ def look_at(root: str, path: str) -> Found:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    return _look(root, path, os.lstat(path))
+    found = _look(root, path, os.lstat(path))
+    parts = [_look(root, part, os.lstat(part)) for part in list_parts(path)] if found.verdict.kind is Kind.ZIP else []
+    return replace(fold_zips(parts)[0], path=path) if parts else found
 
 
 def _look(root: str, path: str, status: os.stat_result) -> Found:

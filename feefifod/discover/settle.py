@@ -1,6 +1,7 @@
 """When is a dropped file complete?
 
-It has not changed for the settle time, no process has it open for writing, and it ends as such a file ends.
+It has not changed for the settle time, no process has it open for writing, and it ends as such a file ends: a CSV
+with a newline, a zip with its central directory. Of a split zip all this is true for every part, and none is missing.
 Modification times are never trusted (`cp -p`, `rsync -t` and unzip set old ones); the change time cannot be set back.
 """
 
@@ -17,12 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from feefifod.discover.scan import Found, open_drop
+from feefifod.discover.zips import find_missing_part, has_directory
 from feefifod.parse.names import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from feefifod.config import WatchSettings
+    from feefifod.discover.parts import Part
     from feefifod.model import FileStamp
 
 
@@ -77,7 +80,10 @@ class Settler:
         if quiet < self._watch.settle_seconds:
             return Settlement(False, _CHANGED, self._watch.settle_seconds - quiet)
         try:
-            ending = look_inside(found.path, stamp, check_line=found.verdict.kind is Kind.OHLCVT)
+            if found.parts and (lack := find_missing_part(found.parts)):
+                return Settlement(False, lack, self._watch.rescan_seconds)
+            csv = found.verdict.kind is Kind.OHLCVT
+            ending = _look_inside_zip(found.parts) if found.parts else look_inside(found.path, stamp, check_line=csv)
         except FileNotFoundError:
             return Settlement(False, _CHANGED, self._watch.settle_seconds)
         except OSError as error:
@@ -91,6 +97,13 @@ class Settler:
         if ending and left > 0:
             return Settlement(False, f"{ending}; it is judged in {left:.0f} s if it stays so", min(left, 5.0))
         return Settlement(True, "complete")
+
+
+def _look_inside_zip(parts: Sequence[Part]) -> str:
+    """Return what keeps a zip from being complete, as `look_inside`."""
+    if any(look_inside(part.path, part.stamp, check_line=False) for part in parts):
+        return _WRITER
+    return "" if has_directory(parts) else "there is no central directory at its end"
 
 
 _CHANGED: Final = "it changed a moment ago; waiting until it is quiet"
