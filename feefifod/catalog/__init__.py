@@ -17,6 +17,7 @@ from feefifod.catalog.runs import (
     ScheduleState,
     SplitBasis,
 )
+from feefifod.catalog.zips import MemberRecord, ZipClaim, ZipLedger, ZipRecord
 
 __all__ = [
     "SCHEDULE_LEASE_SECONDS",
@@ -31,6 +32,7 @@ __all__ = [
     "LeaseLost",
     "Ledger",
     "Loaded",
+    "MemberRecord",
     "Move",
     "NewAsset",
     "Owner",
@@ -43,5 +45,8 @@ __all__ = [
     "ScheduleState",
     "SharedPacer",
     "SplitBasis",
+    "ZipClaim",
+    "ZipLedger",
+    "ZipRecord",
     "open_database",
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from feefifod.catalog.owner import is_dead, this_owner
 from feefifod.catalog.queries import load_queries
 from feefifod.catalog.records import Claim, read_claimed, read_record
+from feefifod.catalog.zips import ZipLedger
 from feefifod.errors import FeefifodError
 from feefifod.model import FileState
 
@@ -36,6 +37,7 @@ class Ledger:
         self._database = database
         self._sql = load_queries("ledger")
         self.owner = str(this_owner())
+        self.zips = ZipLedger(database, self.owner, LEASE_SECONDS)
 
     async def register(self, drops: Sequence[Drop]) -> None:
         """Give every drop its row; a row whose file has changed meanwhile starts anew."""

@@ -38,7 +38,8 @@ INSERT INTO batch (fence, table_id) VALUES ($1, $2) RETURNING id
 
 -- name: orphans
 -- Batches with files whose owner is gone.
-SELECT DISTINCT batch_id FROM file WHERE state = 'loading' AND lease_until < now() ORDER BY batch_id
+SELECT DISTINCT batch_id FROM file
+WHERE state = 'loading' AND NOT is_zip AND lease_until < now() ORDER BY batch_id
 
 -- name: release_strays
 -- Files of an orphaned batch that the caller does not want, or that are gone, go back to waiting.

@@ -1,0 +1,114 @@
+"""What the ledger claims, for those who prove it again or look at what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from feefifod.catalog.queries import load_queries
+from feefifod.model import Category, FileState, Series
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from feefifod.catalog.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class DoneFile:
+    """A file whose rows the table holds, as the ledger has it.
+
+    Attributes:
+        irregular: it was put in order before it was swept.
+        overwrite: its rows won over what was stored before, whatever their trade counts.
+        first_seconds, last_seconds: unix seconds of its first and last row.
+        moved_to: where it lies now; None when it lies nowhere, and `reason` says why.
+    """
+
+    id: int
+    name: str
+    series: Series
+    size: int
+    sha256: bytes
+    irregular: bool
+    overwrite: bool
+    rows_accepted: int
+    rows_rejected: int
+    first_seconds: int
+    last_seconds: int
+    loaded_at: datetime
+    moved_to: bytes | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectRecord:
+    """A refused file, or one with refused rows, as the ledger has it; `moved_to` is the file itself."""
+
+    name: str
+    state: FileState
+    reason: str
+    rows_rejected: int
+    moved_to: bytes
+    finished_at: datetime | None
+
+
+class Claims:
+    """Reads what the ledger claims; changes nothing but remarks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = load_queries("verification")
+
+    async def read_done(self, table_id: str) -> list[DoneFile]:
+        """Return the done files of a table, in the order in which their rows came in."""
+        rows = await self._database.fetch(self._sql["read_done"], table_id)
+        return sorted(map(_done, rows), key=lambda file: (file.loaded_at, file.id))
+
+    async def read_busy(self) -> dict[Series, str]:
+        """Return the series that are being loaded, each with the name of a file that does it."""
+        rows = await self._database.fetch(self._sql["read_busy"])
+        return {_series(row): row["name"] for row in rows}
+
+    async def note(self, ids: Collection[int], remark: str) -> None:
+        """Add a remark to the reasons of these files."""
+        await self._database.execute(self._sql["note"], list(ids), remark)
+
+    async def read_rejected(self) -> list[RejectRecord]:
+        """Return the refused files and the ones with refused rows, in the order in which they were dropped."""
+        rows = await self._database.fetch(self._sql["read_rejected"])
+        return [
+            RejectRecord(
+                row["name"],
+                FileState(row["state"]),
+                row["reason"],
+                row["rows_rejected"],
+                row["moved_to"],
+                row["finished_at"],
+            )
+            for row in rows
+        ]
+
+
+def _series(row: Any) -> Series:
+    return Series(row["ticker"], Category(row["category"]), row["quote"], row["interval_minutes"])
+
+
+def _done(row: Any) -> DoneFile:
+    return DoneFile(
+        row["id"],
+        row["name"],
+        _series(row),
+        row["size"],
+        row["sha256"],
+        row["irregular"],
+        row["overwrite"],
+        row["rows_accepted"],
+        row["rows_rejected"],
+        row["first_seconds"],
+        row["last_seconds"],
+        row["loaded_at"],
+        row["moved_to"],
+        row["reason"],
+    )
