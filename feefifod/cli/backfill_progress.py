@@ -143,7 +143,7 @@ class BackfillProgress:
         each = max(elapsed / done if done else 0.0, self._spacing)
         left = f"{format_seconds(each * (total - done))} left"
         if self._live is not None:
-            self._live.update(self._task, completed=done, total=total, left=left)
+            self._live.update(self._task, completed=done, total=total, left=left, visible=total > 0)
         elif done and (done == total or time.monotonic() - self._told >= _PLAIN_SECONDS):
             self._told = time.monotonic()
             self._say(f"{done} of {total} calls ({done / total:.0%}), {left}")

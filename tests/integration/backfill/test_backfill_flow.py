@@ -269,7 +269,7 @@ async def test_an_api_that_stays_away_is_given_up(bench: Bench, tools: Tools) ->
         await add_asset(tools, f"S{n}")
     bench.massive.fail(respond(503, "<html>sorry</html>"), times=1000)
 
-    report = await run_backfill(tools, Request(source=Source.MASSIVE, start=MARCH))
+    report = await run_backfill(tools, Request(source=Source.MASSIVE, start=date(2025, 2, 3)))
 
     assert "stays away" in report.stopped
     assert len(bench.massive.calls) == 10 * tools.api_patience.attempts
