@@ -141,7 +141,8 @@ def density(pair: PairShape, days: Ints) -> Floats:
     """Return how likely a minute has trades on each day, as an exponent: 1 - exp(-scale * density)."""
     age = (days - days[0]) / (365.25 * _DAY)
     wave = 1.0 + 0.4 * np.sin(days / (_DAY * 90.0)) + 0.2 * np.sin(days / (_DAY * 3.5))
-    return pair.activity * (0.15 + np.minimum(age / 6.0, 1.0)) * wave
+    exponent: Floats = pair.activity * (0.15 + np.minimum(age / 6.0, 1.0)) * wave
+    return exponent
 
 
 def find_scale(series: Sequence[tuple[PairShape, Sequence[int]]], spans: Sequence[Ints], rows: int) -> float:
