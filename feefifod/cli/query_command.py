@@ -47,7 +47,9 @@ def query(ctx: click.Context, sql: str, as_json: bool, as_csv: bool) -> None:
         raise ConfigError("--json and --csv exclude each other", where="query")
     if not sql.strip().strip(";"):
         raise ConfigError("there is no question in it", where="SQL", remedy='Try: feefifod query "SELECT build"')
-    answer = anyio.run(_ask, read_settings(ctx), sql)
+    # A question for people may be about a table that does not fit into memory.
+    limit = None if as_json or as_csv else ROWS_FOR_PEOPLE + 1
+    answer = anyio.run(_ask, read_settings(ctx), sql, limit)
     if as_json:
         print_json({"columns": answer.columns, "rows": answer.rows})
     elif as_csv:
@@ -56,11 +58,11 @@ def query(ctx: click.Context, sql: str, as_json: bool, as_csv: bool) -> None:
         _print_table(answer)
 
 
-async def _ask(settings: Settings, sql: str) -> Answer:
+async def _ask(settings: Settings, sql: str, limit: int | None) -> Answer:
     from feefifod.cli.reach import open_questdb  # noqa: PLC0415 - help must not wait for it
 
     async with open_questdb(settings) as client:
-        return await client.query(sql, timeout_seconds=TIMEOUT_SECONDS)
+        return await client.query(sql, timeout_seconds=TIMEOUT_SECONDS, limit=limit)
 
 
 def _print_csv(answer: Answer) -> None:
@@ -80,8 +82,7 @@ def _print_table(answer: Answer) -> None:
         return
     right = {name for name, kind in zip(answer.columns, answer.types, strict=True) if kind in _NUMBERS}
     make_console().print(make_table(answer.columns, answer.rows[:ROWS_FOR_PEOPLE], right=right))
-    rows = len(answer.rows)
-    if rows > ROWS_FOR_PEOPLE:
-        click.echo(f"The first {ROWS_FOR_PEOPLE} of {rows:,} rows; --csv and --json print all.", err=True)
+    if len(answer.rows) > ROWS_FOR_PEOPLE:
+        click.echo(f"The first {ROWS_FOR_PEOPLE} rows; there are more: --csv and --json print all.", err=True)
     else:
-        click.echo(count_rows(rows), err=True)
+        click.echo(count_rows(len(answer.rows)), err=True)

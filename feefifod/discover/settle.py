@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import pwd
+import signal
 import stat
 import sys
 import time
@@ -145,6 +146,8 @@ def has_writer(fd: int) -> bool:
     """
     if sys.platform != "linux":
         return False
+    # A writer that comes while we hold the lease is announced by a signal; the usual one would end the process.
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:

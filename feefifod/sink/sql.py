@@ -120,8 +120,8 @@ class QuestDBClient:
             self._headers["Authorization"] = "Basic " + base64.b64encode(secret).decode()
         self._limiter = anyio.CapacityLimiter(connections)
 
-    async def query(self, sql: str, *, timeout_seconds: float = 30.0) -> Answer:
-        """Run one statement.
+    async def query(self, sql: str, *, timeout_seconds: float = 30.0, limit: int | None = None) -> Answer:
+        """Run one statement; with `limit`, the answer ends after so many rows.
 
         At the time limit, or when cancelled, the connection is cut; the server may still finish the statement.
         The header `Statement-Timeout` would be the server's own limit, but QuestDB 9.3.4 keeps the first value
@@ -132,7 +132,7 @@ class QuestDBClient:
             Refused: the server says that the statement is wrong, or does not let us in.
         """
         connection = self._connection(self._host, self._port, timeout=timeout_seconds)
-        path = "/exec?query=" + quote(sql, safe="")
+        path = "/exec?query=" + quote(sql, safe="") + ("" if limit is None else f"&limit={limit}")
         try:
             with anyio.fail_after(timeout_seconds):
                 status, body = await to_thread.run_sync(
