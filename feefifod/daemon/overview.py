@@ -1,0 +1,165 @@
+"""How things stand: files, rows, servers, daemon and schedules, gathered without starting anything."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from anyio import to_thread
+
+from feefifod.backfill.schedules import list_results
+from feefifod.catalog import Ledger
+from feefifod.config import pick_database
+from feefifod.discover import scan
+from feefifod.errors import FeefifodError, Refused
+from feefifod.ingest.candidates import why_unwanted
+from feefifod.log import redact
+from feefifod.model import FileState
+from feefifod.servers import read_daemon
+from feefifod.sink import QuestDBClient, describe_table, read_identity
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from feefifod.backfill.schedules import ScheduleStatus
+    from feefifod.catalog import Database
+    from feefifod.config import ScheduleSettings, Settings
+
+DATABASE: Final = "questdb"
+NOT_RUNNING: Final = "embedded, and not running"
+NO_TABLE: Final = "there is no such table yet; the first ingest makes it, or: feefifod setup-questdb-schema"
+_NO_TABLE_ID: Final = ""
+"""An identity that no table has: nothing was loaded into a table that does not exist."""
+
+Document = dict[str, Any]
+
+
+async def gather(
+    settings: Settings,
+    questdb_url: str | None,
+    postgres: AbstractAsyncContextManager[Database] | None,
+    *,
+    look_seconds: float = 10.0,
+) -> Document:
+    """Gather what `status --json` prints; what is not known is None.
+
+    Args:
+        settings: the configuration.
+        questdb_url: where QuestDB is, None when it is embedded and does not run.
+        postgres: opens PostgreSQL, None likewise.
+        look_seconds: how long each server may take to answer.
+
+    Raises:
+        Refused: the state folder is closed to us.
+    """
+    questdb, table_id = await _look_at_questdb(settings, questdb_url, look_seconds)
+    ledger, states, rows, schedules = await _look_at_ledger(settings, postgres, table_id, look_seconds)
+    wanted, trouble = await to_thread.run_sync(_count_wanted, settings, abandon_on_cancel=True)
+    files: dict[str, int | None] = {str(state): None if states is None else states.get(state, 0) for state in FileState}
+    # Files that are being loaded or moved lie in the data folder too.
+    in_work = (files[FileState.LOADING] or 0) + (files[FileState.MOVING] or 0)
+    files[FileState.WAITING] = None if wanted is None else max(wanted - in_work, 0)
+    daemon = read_daemon(settings.paths.state)
+    return {
+        "files": files,
+        "rows": rows,
+        "data": {"folder": str(settings.paths.data), "error": trouble},
+        "questdb": questdb,
+        "postgres": ledger,
+        "daemon": {
+            "running": daemon is not None,
+            "pid": daemon.pid if daemon else None,
+            "since": daemon.since.isoformat(timespec="seconds") if daemon else None,
+        },
+        "schedules": schedules,
+    }
+
+
+async def _look_at_questdb(settings: Settings, url: str | None, look_seconds: float) -> tuple[Document, str | None]:
+    """Look at the table; return that and the table's identity, None when it is not known."""
+    table = pick_database(settings, DATABASE).table
+    document: Document = dict.fromkeys(("url", "table", "rows", "pending_rows", "suspended", "error"))
+    document |= {"url": url, "table": table}
+    if url is None:
+        return document | {"error": NOT_RUNNING}, None
+    try:
+        client = QuestDBClient(pick_database(settings, DATABASE), url)
+        with anyio.fail_after(look_seconds):
+            identity = await read_identity(client, table)
+            facts = await describe_table(client, table)
+    except (FeefifodError, TimeoutError) as error:
+        return document | {"error": _say(error, look_seconds)}, None
+    if facts is None:
+        return document | {"error": NO_TABLE}, _NO_TABLE_ID
+    document |= {"rows": facts.rows, "pending_rows": facts.pending_rows, "suspended": facts.suspended}
+    if facts.suspended:
+        document["error"] = f"the table is suspended: {facts.error}".rstrip(": ")
+    return document, str(identity) if identity else _NO_TABLE_ID
+
+
+async def _look_at_ledger(
+    settings: Settings,
+    postgres: AbstractAsyncContextManager[Database] | None,
+    table_id: str | None,
+    look_seconds: float,
+) -> tuple[Document, dict[FileState, int] | None, dict[str, int | None], list[Document]]:
+    """Look at what PostgreSQL knows: whether it answers, files by state, rows, and schedules."""
+    rows: dict[str, int | None] = {"accepted": None, "rejected": None}
+    unknown = [_describe_schedule(schedule) for schedule in settings.schedules]
+    if postgres is None:
+        return {"reachable": False, "error": NOT_RUNNING}, None, rows, unknown
+    try:
+        with anyio.fail_after(look_seconds):
+            async with postgres as database:
+                ledger = Ledger(database)
+                table_id = await ledger.bound_table(DATABASE) if table_id is None else table_id
+                states, rows["accepted"], rows["rejected"] = await ledger.count_states(table_id)
+                listed = await list_results(database, settings.schedules, datetime.now(UTC))
+    except (FeefifodError, TimeoutError) as error:
+        return {"reachable": False, "error": _say(error, look_seconds)}, None, rows, unknown
+    return {"reachable": True, "error": None}, states, rows, [_describe_result(status) for status in listed]
+
+
+def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:
+    return redact(str(error)) if isinstance(error, FeefifodError) else f"no answer within {look_seconds:g} s"
+
+
+def _count_wanted(settings: Settings) -> tuple[int | None, str | None]:
+    """Count the files in the data folder that are to be ingested, complete or not; None and why when it is away."""
+    try:
+        found = scan(str(settings.paths.data))
+    except Refused as error:
+        return None, str(error)
+    return sum(
+        item.stamp is not None and not why_unwanted(item, settings.watch, settings.tiers) for item in found
+    ), None
+
+
+def _describe_schedule(schedule: ScheduleSettings) -> Document:
+    return {
+        "name": schedule.name,
+        "cron": schedule.cron,
+        "timezone": schedule.timezone,
+        "source": schedule.source,
+        "running": None,
+        "next_at": None,
+        "last": None,
+    }
+
+
+def _describe_result(status: ScheduleStatus) -> Document:
+    last = status.last
+    return _describe_schedule(status.schedule) | {
+        "running": status.running,
+        "next_at": status.next_at.isoformat(timespec="seconds"),
+        "last": last
+        and {
+            "started_at": last.started_at.isoformat(timespec="seconds"),
+            "finished_at": last.finished_at and last.finished_at.isoformat(timespec="seconds"),
+            "outcome": last.outcome and str(last.outcome),
+            "reason": last.reason,
+            **asdict(last.counts),
+        },
+    }
