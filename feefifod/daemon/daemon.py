@@ -18,6 +18,7 @@ from feefifod.daemon.services import open_backfills, open_services, open_tools
 from feefifod.daemon.signals import obey_signals
 from feefifod.discover import Waker
 from feefifod.errors import FeefifodError, Refused, Unavailable
+from feefifod.ingest.candidates import show_name
 from feefifod.ingest.ingestor import Ingestor, pick_small
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.report import SilentListener
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from feefifod.catalog import Claim
     from feefifod.config import Settings
     from feefifod.daemon.services import Services
+    from feefifod.discover import Found
     from feefifod.ingest.candidates import Selection
 
 DRAIN_SECONDS: Final = 12.0
@@ -39,7 +41,10 @@ _BACKOFF_SECONDS: Final = (1.0, 30.0)
 
 @dataclass(slots=True)
 class Daemon:
-    """Watches the data folder and keeps at most two batches going: a sweep, and a small one beside it."""
+    """Watches the data folder and keeps at most two batches going: a sweep, and a small one beside it.
+
+    Beside both, at most one zip is taken forward.
+    """
 
     ingestor: Ingestor
     waker: Waker
@@ -47,6 +52,7 @@ class Daemon:
     stop: anyio.Event
     _busy: dict[int, frozenset[bytes]] = field(default_factory=dict)
     _slots: dict[str, int] = field(default_factory=dict)
+    _zip: bytes | None = None
     _failures: int = 0
     _quiet_until: float = 0.0
 
@@ -81,7 +87,7 @@ class Daemon:
         quiet = self._quiet_until - time.monotonic()
         if quiet > 0:
             return min(quiet, rescan)
-        busy = frozenset[bytes]().union(*self._busy.values())
+        busy = frozenset[bytes]().union(*self._busy.values(), {self._zip} if self._zip else ())
         try:
             selection = await self.ingestor.look(busy)
             pause = selection.wait_seconds
@@ -92,6 +98,7 @@ class Daemon:
             await self.ingestor.forget_missing(selection, busy)
             if selection.drops:
                 await self._start(selection, batches)
+            self._start_zip(selection, batches)
         except FeefifodError as error:
             self._fail(error)
             return max(self._quiet_until - time.monotonic(), 0.0)
@@ -138,6 +145,26 @@ class Daemon:
         finally:
             del self._slots[slot]
             del self._busy[claim.batch_id]
+            self.waker.wake()
+
+    def _start_zip(self, selection: Selection, batches: anyio.abc.TaskGroup) -> None:
+        due = self.ingestor.zips.find_due(selection)
+        if due and self._zip is None:
+            self._zip = os.fsencode(due[0].path)
+            batches.start_soon(self._advance, due[0], name="zip")
+
+    async def _advance(self, found: Found) -> None:
+        try:
+            await self.ingestor.advance(found)
+        except (Stopped, LeaseLost) as error:
+            structlog.get_logger().info("zip_paused", zip=show_name(found.path), reason=str(error) or None)
+        except FeefifodError as error:
+            self._fail(error)
+        except Exception:
+            structlog.get_logger().exception("zip_failed", zip=show_name(found.path))
+            self._fail(Refused("a zip failed in a way that nobody foresaw; see the log"))
+        finally:
+            self._zip = None
             self.waker.wake()
 
     def _fail(self, error: FeefifodError) -> None:

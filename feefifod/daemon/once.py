@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -102,12 +103,16 @@ _ELSEWHERE: Final = "another feefifod process is loading it, or another file of 
 
 
 async def _run_round(ingestor: Ingestor) -> bool:
-    """Ingest one batch of what is complete now; False when nothing is."""
+    """Ingest one batch of what is complete now, members of zips with it; False when nothing is."""
     selection = await look_once(ingestor)
     await ingestor.refuse(selection)
     await ingestor.forget_missing(selection)
+    moved_on = [await ingestor.advance(zip_) for zip_ in ingestor.zips.find_due(selection)]
+    if any(moved_on):
+        selection = await ingestor.look()
+        await ingestor.refuse(selection)
     if not selection.drops:
-        return False
+        return any(moved_on)
     claim = await ingestor.claim(selection.drops)
     if claim is not None:
         await ingestor.run_batch(claim)
@@ -121,3 +126,7 @@ async def _add_left_over(ingestor: Ingestor, summary: Summary, reason: str) -> N
         summary.results.append(FileResult(drop.name, FileState.WAITING, reason=reason))
     for found, settlement in selection.waiting:
         summary.results.append(FileResult(show_name(found.path), FileState.WAITING, reason=settlement.reason))
+    for found in selection.zips:
+        note = ingestor.zips.notes.get(os.fsencode(found.path), reason)
+        summary.results.append(FileResult(show_name(found.path), FileState.WAITING, reason=note))
+    summary.troubles += ingestor.zips.troubles.values()

@@ -1,6 +1,6 @@
 """What lies in the data folder, and whether it is complete. The home of watchfiles."""
 
-from feefifod.discover.parts import Part, list_parts, read_sums, zip_name
+from feefifod.discover.parts import Part, is_part, list_parts, read_sums, zip_name
 from feefifod.discover.scan import Found, look_at, open_drop, scan, stamp_of
 from feefifod.discover.settle import Settlement, Settler, explain_unreadable
 from feefifod.discover.watch import Waker
@@ -17,6 +17,7 @@ __all__ = [
     "Waker",
     "copy_member",
     "explain_unreadable",
+    "is_part",
     "join_parts",
     "list_parts",
     "look_at",

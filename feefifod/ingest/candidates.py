@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from feefifod.config import WatchSettings
     from feefifod.discover import Found, Settlement
     from feefifod.model import Tier
+    from feefifod.parse.names import Verdict
 
 
 @dataclass(slots=True)
@@ -30,11 +31,13 @@ class Selection:
         drops: complete and wanted.
         refused: complete, but refused for their very name: path, name, stamp, reason.
         waiting: wanted, not complete yet: found and settlement.
+        zips: complete ones, whose members are drops when they are unpacked.
     """
 
     drops: list[Drop] = field(default_factory=list)
     refused: list[tuple[bytes, str, FileStamp, str]] = field(default_factory=list)
     waiting: list[tuple[Found, Settlement]] = field(default_factory=list)
+    zips: list[Found] = field(default_factory=list)
 
     @property
     def wait_seconds(self) -> float | None:
@@ -56,6 +59,8 @@ def select(
         settlement = settlements[item.path]
         if not settlement.complete:
             selection.waiting.append((item, settlement))
+        elif item.verdict.kind is Kind.ZIP:
+            selection.zips.append(item)
         elif item.verdict.kind is Kind.INVALID:
             refusal = (os.fsencode(item.path), show_name(item.path), item.stamp, item.verdict.reason)
             selection.refused.append(refusal)
@@ -66,8 +71,12 @@ def select(
 
 def why_unwanted(found: Found, watch: WatchSettings, tiers: Mapping[Tier, Sequence[str]]) -> str:
     """Return why a file is left alone whether complete or not; "" when it is wanted."""
-    verdict = found.verdict
-    if verdict.kind in (Kind.IGNORED, Kind.ZIP):
+    return why_name_unwanted(found.verdict, watch, tiers)
+
+
+def why_name_unwanted(verdict: Verdict, watch: WatchSettings, tiers: Mapping[Tier, Sequence[str]]) -> str:
+    """Return why a file of this name is left alone; "" when it is wanted. A zip is: its members are judged."""
+    if verdict.kind is Kind.IGNORED:
         return verdict.reason
     if verdict.pair is None or verdict.interval_minutes is None:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from anyio import to_thread
 
 from feefifod.archive import Refusal, keep_rows, move_file, reject_file, rename_group, sync_folders
 from feefifod.catalog import Move
-from feefifod.discover import open_drop
+from feefifod.discover import is_part, list_parts, open_drop
 from feefifod.errors import Unavailable
 from feefifod.ingest.report import FileResult
+from feefifod.ingest.unpack import zip_of_copy
 from feefifod.model import FileState
+from feefifod.parse.names import Kind, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +60,13 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
         Unavailable: a folder cannot be written; the files concerned stay where they are, to be tried again.
     """
     moves: list[Move] = []
-    trouble: Unavailable | None = None
-    plain = [item for item in ended if item.ending in (FileState.DONE, FileState.DUPLICATE)]
+    ended, trouble = await _move_other_parts(tools, ended)
+    well = [item for item in ended if item.ending in (FileState.DONE, FileState.DUPLICATE)]
+    copies, plain = [item for item in well if zip_of_copy(item.path)], [i for i in well if not zip_of_copy(i.path)]
+    if copies:
+        deleted, error = await _delete_copies(tools, copies)
+        moves += deleted
+        trouble = trouble or error
     for start in range(0, len(plain), _GROUP):
         group = plain[start : start + _GROUP]
         moved, error = await _archive_group(tools, group)
@@ -81,10 +89,10 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
 
 
 async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
-    def check(path: str, place: int) -> None:
-        os.close(open_drop(path, group[place].stamp))
+    def check(_: str, place: int) -> None:
+        _check(group[place])
 
-    targets = [(item.path, tools.ingested, PurePath(item.path).name) for item in group]
+    targets = [(item.path, _folder_of(tools, item), PurePath(item.path).name) for item in group]
     results = await to_thread.run_sync(rename_group, targets, check)
     moves: list[Move] = []
     trouble: Unavailable | None = None
@@ -106,6 +114,54 @@ async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Mov
         except Unavailable as error:
             trouble = error
     return moves, trouble
+
+
+async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
+    """Remove scratch copies of a zip's members, which the zip itself keeps; their bad rows are kept beside others'."""
+    moves: list[Move] = []
+    for start in range(0, len(items), _GROUP):
+        group = items[start : start + _GROUP]
+        try:
+            for item in group:
+                rows = rows_path(tools, item.id)
+                if item.rows_rejected and await to_thread.run_sync(rows.exists):
+                    await keep_rows(rows, tools.paths.rejected, PurePath(item.path).name)
+            await to_thread.run_sync(_unlink_all, [item.path for item in group])
+        except Unavailable as error:
+            return moves, error
+        except OSError as error:
+            return moves, Unavailable(f"a scratch copy cannot be removed: {error.strerror}", where=str(tools.scratch))
+        moves += [Move(item.id, None) for item in group]
+    return moves, None
+
+
+def _unlink_all(paths: Sequence[str]) -> None:
+    for path in paths:
+        Path(path).unlink(missing_ok=True)
+
+
+async def _move_other_parts(tools: Tools, ended: Sequence[Ended]) -> tuple[list[Ended], Unavailable | None]:
+    """Move the parts of split zips but the first, the last one first: while the first is there, so are all to move."""
+    ready: list[Ended] = []
+    trouble: Unavailable | None = None
+    for item in ended:
+        try:
+            if is_part(item.path):
+                _check(item)
+                for part in reversed(list_parts(item.path)[1:]):
+                    await move_file(part, _folder_of(tools, item), PurePath(part).name)
+            ready.append(item)
+        except FileNotFoundError:
+            ready.append(item)
+        except Unavailable as error:
+            trouble = error
+    return ready, trouble
+
+
+def _folder_of(tools: Tools, item: Ended) -> Path:
+    if item.ending is FileState.REJECTED:
+        return tools.paths.rejected
+    return tools.ingested_zips if judge(PurePath(PurePath(item.path).name)).kind is Kind.ZIP else tools.ingested
 
 
 def _find_moved(item: Ended, folder: Path) -> Move:
@@ -134,6 +190,8 @@ async def _put_away(tools: Tools, item: Ended) -> Move:
         rows = rows_path(tools, item.id)
         has_rows = await to_thread.run_sync(rows.exists)
         facts: dict[str, object] = {"rows_rejected": item.rows_rejected}
+        if sha256 := zip_of_copy(item.path):
+            facts["zip"] = await tools.patiently(partial(tools.ledger.zips.name_of, sha256))
         refusal = Refusal(item.reason, facts, rows if has_rows else None)
         target = await reject_file(item.path, tools.paths.rejected, name, refusal)
         return Move(item.id, os.fsencode(target))
@@ -147,6 +205,17 @@ async def _put_away(tools: Tools, item: Ended) -> Move:
 
 
 def _check(item: Ended) -> None:
+    """Make sure that a file is the one whose end was decided.
+
+    Raises:
+        FileNotFoundError: it is gone, or another one.
+    """
+    if is_part(item.path):
+        # The recorded stamp is that of all parts together, and some may have moved in an earlier try.
+        status = os.lstat(item.path)
+        if (status.st_dev, status.st_ino) != (item.stamp.device, item.stamp.inode):
+            raise FileNotFoundError(errno.ENOENT, "it was replaced", item.path)
+        return
     try:
         os.close(open_drop(item.path, item.stamp))
     except PermissionError:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from anyio import to_thread
 
-from feefifod.discover import Settler, scan
+from feefifod.discover import Settlement, Settler, scan
 from feefifod.ingest.batch import Batch
 from feefifod.ingest.candidates import Selection, select
 from feefifod.ingest.finish import finish_left_over
+from feefifod.ingest.zips import Zips
 from feefifod.sink import ensure_table, read_identity
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from feefifod.catalog import Claim, Drop
+    from feefifod.discover import Found
     from feefifod.ingest.tools import Tools
 
 SMALL_FILE_BYTES: Final = 8 * 1024 * 1024
@@ -32,23 +34,29 @@ class Ingestor:
 
     tools: Tools
     settler: Settler = field(init=False)
+    zips: Zips = field(init=False)
     _table_id: str | None = None
 
     def __post_init__(self) -> None:
         self.settler = Settler(self.tools.watch)
+        self.zips = Zips(self.tools)
 
     async def look(self, busy: Collection[bytes] = ()) -> Selection:
-        """Scan the data folder and sort it out; `busy` files are left out.
+        """Scan the data folder and the unpacked members of zips, and sort them out; `busy` files are left out.
 
         Raises:
             Refused: the folder cannot be listed.
         """
         folder = str(self.tools.paths.data)
         found = await to_thread.run_sync(scan, folder)
+        members = await to_thread.run_sync(self.zips.shelf.find)
         if busy:
             found = [item for item in found if os.fsencode(item.path) not in busy]
+            members = [item for item in members if os.fsencode(item.path) not in busy]
         settlements = await to_thread.run_sync(self.settler.judge, found)
-        return select(found, settlements, self.tools.watch, self.tools.tiers)
+        # Nobody but us writes there, and what is not whole is hidden.
+        settlements |= {item.path: Settlement(True, "unpacked from a zip") for item in members}
+        return select(found + members, settlements, self.tools.watch, self.tools.tiers)
 
     async def prepare(self) -> str:
         """Make sure that the table is there and right, and return its identity; finish what was left over.
@@ -86,13 +94,25 @@ class Ingestor:
         """Drop the ledger rows of files that were waiting and are there no more."""
         present = [drop.path for drop in selection.drops] + list(busy)
         present += [os.fsencode(found.path) for found, _ in selection.waiting]
-        folder = os.fsencode(self.tools.paths.data)
-        await self.tools.patiently(partial(self.tools.ledger.forget_missing, folder, present))
+        present += [os.fsencode(found.path) for found in selection.zips]
+        for folder in (self.tools.paths.data, self.zips.shelf.root):
+            await self.tools.patiently(partial(self.tools.ledger.forget_missing, os.fsencode(folder), present))
+
+    async def advance(self, found: Found) -> bool:
+        """Do what is next for a complete zip; True when it was unpacked further, or is at its end.
+
+        Raises:
+            as `Zips.advance` and `prepare`.
+        """
+        return await self.zips.advance(found, await self.prepare())
 
     async def run_batch(self, claim: Claim) -> None:
         """Work on one claim; see `Batch.run` for what it raises."""
-        with structlog.contextvars.bound_contextvars(batch=claim.batch_id):
-            await Batch(self.tools, claim, self.tools.scratch / f"batch-{os.getpid()}-{claim.fence}").run()
+        try:
+            with structlog.contextvars.bound_contextvars(batch=claim.batch_id):
+                await Batch(self.tools, claim, self.tools.scratch / f"batch-{os.getpid()}-{claim.fence}").run()
+        finally:
+            self.zips.wake()
 
 
 def pick_small(drops: Sequence[Drop]) -> list[Drop]:

@@ -58,8 +58,13 @@ class Tools:
         return self.paths.ingested / "ohlcv"
 
     @property
+    def ingested_zips(self) -> Path:
+        """Where done zips go."""
+        return self.paths.ingested / "zips"
+
+    @property
     def scratch(self) -> Path:
-        """Where files that are being put in order, and collected bad rows, lie."""
+        """Where files that are being put in order, members of zips, and collected bad rows lie."""
         return self.paths.state / "scratch"
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
