@@ -19,7 +19,8 @@ from feefifod.config import pick_database
 from feefifod.daemon.once import ingest_once
 from feefifod.daemon.services import open_backfills, open_services, open_tools
 from feefifod.daemon.signals import obey_signals
-from feefifod.discover import Found, scan
+from feefifod.discover import Found, list_members, scan
+from feefifod.errors import BadInput
 from feefifod.ingest.candidates import why_unwanted
 from feefifod.parse.names import Kind
 from feefifod.parse.tiers import tier_of
@@ -95,9 +96,25 @@ def _run(
 
 
 def find_wanted(settings: Settings) -> list[Found]:
-    """Return the files in the data folder that are wanted, complete or not."""
-    found = scan(str(settings.paths.data))
-    return [item for item in found if item.stamp and not why_unwanted(item, settings.watch, settings.tiers)]
+    """Return the files in the data folder that are wanted, complete or not; after each zip those in it."""
+    wanted: list[Found] = []
+    for item in scan(str(settings.paths.data)):
+        if item.stamp and not why_unwanted(item, settings.watch, settings.tiers):
+            wanted += _look_into(item, settings) if item.parts else [item]
+    return wanted
+
+
+def _look_into(zip_: Found, settings: Settings) -> list[Found]:
+    """Return a zip and what is wanted in it; nothing when nothing is."""
+    try:
+        members = list_members(zip_)
+    except (BadInput, OSError):
+        return [zip_]  # Whether it is refused or not complete yet is told when it is ingested.
+    wanted = [member for member in members if not why_unwanted(member, settings.watch, settings.tiers)]
+    return [zip_, *wanted] if wanted else []
+
+
+_OTHERS: Final = {Kind.ZIP: "zips", Kind.INVALID: "refused names"}
 
 
 def show_breakdown(console: Console, settings: Settings, wanted: list[Found]) -> None:
@@ -106,7 +123,7 @@ def show_breakdown(console: Console, settings: Settings, wanted: list[Found]) ->
     sizes: Counter[tuple[str, int]] = Counter()
     for item in wanted:
         pair, minutes = item.verdict.pair, item.verdict.interval_minutes
-        tier = tier_of(pair.ticker, settings.tiers) if pair and item.verdict.kind is Kind.OHLCVT else "refused names"
+        tier = tier_of(pair.ticker, settings.tiers) if pair else _OTHERS[item.verdict.kind]
         key = (str(tier), minutes or 0)
         files[key] += 1
         sizes[key] += item.stamp.size if item.stamp else 0
@@ -133,7 +150,7 @@ async def _ingest(
 ) -> tuple[Summary, list[ScheduleRun]]:
     """Ingest; with `backfills`, run these schedules too, or the due ones when it is empty."""
     stop = anyio.Event()
-    size = sum(item.stamp.size for item in wanted if item.stamp)
+    size = sum(item.stamp.size for item in wanted if item.stamp and not item.parts)
     progress = IngestProgress(console, len(wanted), size)
     summary: Summary | None = None
     runs: list[ScheduleRun] = []

@@ -4,7 +4,16 @@ from feefifod.discover.parts import Part, is_part, list_parts, read_sums, zip_na
 from feefifod.discover.scan import Found, look_at, open_drop, scan, stamp_of
 from feefifod.discover.settle import Settlement, Settler, explain_unreadable
 from feefifod.discover.watch import Waker
-from feefifod.discover.zips import Contents, Manifest, Member, copy_member, join_parts, open_zip, read_contents
+from feefifod.discover.zips import (
+    Contents,
+    Manifest,
+    Member,
+    copy_member,
+    join_parts,
+    list_members,
+    open_zip,
+    read_contents,
+)
 
 __all__ = [
     "Contents",
@@ -19,6 +28,7 @@ __all__ = [
     "explain_unreadable",
     "is_part",
     "join_parts",
+    "list_members",
     "list_parts",
     "look_at",
     "open_drop",

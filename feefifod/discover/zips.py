@@ -14,8 +14,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from feefifod.discover.parts import JoinedFile, find_gap, is_part, read_sums, zip_name
-from feefifod.discover.scan import open_drop
+from feefifod.discover.scan import Found, open_drop
 from feefifod.errors import BadInput
+from feefifod.model import FileStamp
 from feefifod.parse.line import escape
 from feefifod.parse.names import Kind, Verdict, judge
 
@@ -188,6 +189,20 @@ def read_contents(archive: zipfile.ZipFile) -> Contents:
     if not any(verdict.kind is Kind.OHLCVT for _, verdict in wanted):
         raise BadInput("nothing in it is an OHLCVT file, such as XBTUSD_60.csv")
     return Contents(_place(wanted), _read_manifest(archive, manifest) if manifest else None)
+
+
+def list_members(found: Found) -> list[Found]:
+    """Return the OHLCVT files in a zip as if they lay beside it, by reading its central directory only.
+
+    Raises:
+        BadInput: the zip will be refused. OSError: it cannot be read now.
+    """
+    with open_zip(found.parts) as archive:
+        members = read_contents(archive).members
+    return [
+        Found(f"{found.path}/{member.info.filename}", FileStamp(0, 0, member.size, 0, 0), member.verdict, "")
+        for member in members
+    ]
 
 
 def _find_suspicion(info: zipfile.ZipInfo) -> str:

@@ -23,18 +23,19 @@ from feefifod.catalog import LeaseLost
 from feefifod.catalog.ledger import RENEW_SECONDS
 from feefifod.discover import join_parts, open_drop, open_zip, read_contents, read_sums, zip_name
 from feefifod.errors import BadInput, FeefifodError, Unavailable
-from feefifod.ingest.candidates import show_name, why_name_unwanted
+from feefifod.ingest.candidates import show_name
 from feefifod.ingest.finish import Ended, carry_out
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.unpack import Shelf, choose_portion, unpack
+from feefifod.ingest.zip_plan import Plan, compare_manifest
 from feefifod.model import FileState
 
 if TYPE_CHECKING:
     import zipfile
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
 
-    from feefifod.catalog import MemberRecord, ZipClaim
-    from feefifod.discover import Contents, Found, Member
+    from feefifod.catalog import ZipClaim
+    from feefifod.discover import Found
     from feefifod.discover.parts import JoinedFile, Part
     from feefifod.ingest.candidates import Selection
     from feefifod.ingest.tools import Tools
@@ -188,7 +189,7 @@ class Step:
         records = await tools.patiently(partial(members, sha256, self.table_id))
         plan = Plan.make(contents, records, unpacked, tools)
         if not plan.left:
-            await self._end(FileState.DONE, _compare_manifest(contents, records.values()), len(contents.members))
+            await self._end(FileState.DONE, compare_manifest(contents, records.values()), len(contents.members))
             await to_thread.run_sync(self.shelf.clear, sha256)
             return True, ""
         if plan.loading or not plan.wanted:
@@ -264,61 +265,6 @@ class Step:
         await carry_out(tools, self.claim.fence, [Ended(self.claim.id, self.found.path, name, stamp, state, reason)])
         if state is FileState.REJECTED and tools.stop_on_error:
             tools.stop.set()
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is left to do of a zip.
-
-    Attributes:
-        left: members that are not finished; wanted: those of them that are wanted here and not yet unpacked;
-        loading: those that are unpacked, or that somebody loads or moves.
-    """
-
-    members: int
-    left: tuple[Member, ...]
-    wanted: tuple[Member, ...]
-    loading: tuple[Member, ...]
-
-    @staticmethod
-    def make(contents: Contents, records: dict[str, MemberRecord], unpacked: Collection[str], tools: Tools) -> Plan:
-        """Compare what is in a zip with what the ledger knows of its members."""
-
-        def is_wanted(member: Member) -> bool:
-            return not why_name_unwanted(member.verdict, tools.watch, tools.tiers)
-
-        busy = {place for place, record in records.items() if record.busy}
-        finished = {place for place, record in records.items() if record.finished}
-        left = tuple(member for member in contents.members if member.place not in finished)
-        loading = tuple(
-            member for member in left if member.place in busy or (member.place in unpacked and is_wanted(member))
-        )
-        away = {member.place for member in loading} | set(unpacked)
-        wanted = tuple(member for member in left if member.place not in away and is_wanted(member))
-        return Plan(len(contents.members), left, wanted, loading)
-
-    def describe(self) -> str:
-        """Say how far it is."""
-        done = f"{self.members - len(self.left)} of {self.members} members done"
-        if self.loading or self.wanted:
-            return done
-        return f"{done}; the others are not wanted now ([watch] tiers and intervals)"
-
-
-def _compare_manifest(contents: Contents, records: Iterable[MemberRecord]) -> str:
-    """Say where MANIFEST.json disagrees with what was found, "" where it does not."""
-    if contents.manifest is None:
-        return ""
-    rows = sum(record.rows for record in records)
-    pairs = ((contents.manifest.files, len(contents.members), "files"), (contents.manifest.rows, rows, "rows"))
-    differences = [
-        f"MANIFEST.json says {said:,} {what}, and {found:,} were found"
-        for said, found, what in pairs
-        if said is not None and said != found
-    ]
-    for difference in differences:
-        structlog.get_logger().warning("manifest_disagrees", reason=difference)
-    return "; ".join(differences)
 
 
 def _hash_some(file: JoinedFile, digests: Sequence[hashlib._Hash]) -> int:
