@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from feefifod.servers import Endpoints
+from tests.support.daemon import World, database, describe
+from tests.support.embedded import run_pair, unique_name
+from tests.support.fault_proxy import FaultProxy, run_proxy
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture
+def world(pair: Endpoints, tmp_path: Path) -> Iterator[World]:
+    """A folder with a table and a database of its own on the pair that all tests share."""
+    with database(pair.postgres_dsn, unique_name("test")) as dsn:
+        questdb = {"url": pair.questdb_url, "table": unique_name("prices"), "import_dir": str(pair.import_dir)}
+        world = World(
+            tmp_path / "feefifod",
+            describe(questdb=questdb, postgres_url=dsn),
+            questdb_url=pair.questdb_url,
+            postgres_dsn=dsn,
+        )
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def questdb_proxy(world: World) -> Iterator[FaultProxy]:
+    """A proxy between the world's feefifod and QuestDB; the ILP lane alone, because the bulk lane needs little of it."""
+    parts = urlsplit(world.questdb_url)
+    with run_proxy(parts.hostname or "", parts.port or 0) as proxy:
+        world.configure(databases={"questdb": {**world.questdb, "url": f"http://{proxy.address}"}})
+        yield proxy
+
+
+@pytest.fixture
+def postgres_proxy(world: World) -> Iterator[FaultProxy]:
+    """A proxy between the world's feefifod and PostgreSQL."""
+    parts = urlsplit(world.postgres_dsn)
+    with run_proxy(parts.hostname or "", parts.port or 0) as proxy:
+        world.configure(postgres={"url": world.postgres_dsn.replace(f"{parts.hostname}:{parts.port}", proxy.address)})
+        yield proxy
