@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from feefifod.errors import Refused, Unavailable
+from feefifod.pulse import beat
 
 T = TypeVar("T")
 
@@ -47,6 +48,7 @@ class Trouble:
         Raises:
             Refused: patience is at its end.
         """
+        beat()  # To wait for a server is no standstill.
         now = time.monotonic()
         if attempt == 1:
             self._since = now

@@ -15,6 +15,7 @@ import aiofiles.os
 from anyio import to_thread
 
 from feefifod.errors import Unavailable
+from feefifod.pulse import beat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -157,6 +158,7 @@ async def _copy_across(source: str, target: Path) -> bool:
         async with aiofiles.open(source, "rb") as reader, aiofiles.open(partial, "wb") as writer:
             while piece := await reader.read(_COPY_BYTES):
                 await writer.write(piece)
+                beat()
             await writer.flush()
             await to_thread.run_sync(os.fsync, writer.fileno())
         status = await aiofiles.os.stat(source)
@@ -178,6 +180,7 @@ async def _is_same(source: str, copy: Path) -> bool:
     async with aiofiles.open(source, "rb") as one, aiofiles.open(copy, "rb") as other:
         while True:
             left, right = await one.read(_COPY_BYTES), await other.read(_COPY_BYTES)
+            beat()
             if left != right:
                 return False
             if not left:

@@ -19,6 +19,7 @@ from feefifod.backfill.request import request_of
 from feefifod.backfill.run import run_backfill
 from feefifod.catalog import SCHEDULE_LEASE_SECONDS, LeaseLost, Runs, ScheduleClaims
 from feefifod.errors import ConfigError, FeefifodError, Unavailable
+from feefifod.pulse import working
 from feefifod.schedule.cron import parse_cron, spread
 
 if TYPE_CHECKING:
@@ -200,7 +201,8 @@ async def _run(
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_hold, tools.claims, claim, tasks.cancel_scope, name=f"lease of {schedule.name}")
-            reason = await _carry_out(tools, schedule, due, listener, reports)
+            with working(f"schedule {schedule.name}"):
+                reason = await _carry_out(tools, schedule, due, listener, reports)
             finished = True
             tasks.cancel_scope.cancel()
     finally:

@@ -13,6 +13,7 @@ from feefifod.catalog import Assets, Runs, ScheduleClaims, SharedPacer
 from feefifod.log import register_secret
 from feefifod.model import Source
 from feefifod.patience import Trouble, persist
+from feefifod.pulse import beat
 from feefifod.sink import IlpLane
 from feefifod.sources.finnhub import Finnhub
 from feefifod.sources.http import Patience
@@ -91,6 +92,7 @@ class Tools:
             Refused: it is away for too long, or says no.
         """
         result, _ = await persist(attempt, Trouble(self.patience_seconds))
+        beat()
         return result
 
 

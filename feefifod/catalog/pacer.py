@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from feefifod.catalog.queries import load_queries
+from feefifod.pulse import beat
 
 if TYPE_CHECKING:
     from feefifod.catalog.database import Database
@@ -41,6 +42,7 @@ class SharedPacer:
         async with self._turn:
             while True:
                 left = await self._database.fetch_value(self._sql["take_slot"], self._source, self._spacing)
+                beat()
                 if left is None:
                     return
                 await anyio.sleep(min(max(left, _SHORTEST_SLEEP), _LONGEST_SLEEP))

@@ -15,6 +15,7 @@ from feefifod.ingest.batch import Batch
 from feefifod.ingest.candidates import Selection, select
 from feefifod.ingest.finish import finish_left_over
 from feefifod.ingest.zips import Zips
+from feefifod.pulse import working
 from feefifod.sink import ensure_table, read_identity
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Ingestor:
     async def run_batch(self, claim: Claim) -> None:
         """Work on one claim; see `Batch.run` for what it raises."""
         try:
-            with structlog.contextvars.bound_contextvars(batch=claim.batch_id):
+            with structlog.contextvars.bound_contextvars(batch=claim.batch_id), working(f"batch {claim.batch_id}"):
                 await Batch(self.tools, claim, self.tools.scratch / f"batch-{os.getpid()}-{claim.fence}").run()
         finally:
             self.zips.wake()

@@ -12,6 +12,7 @@ from anyio import to_thread
 from feefifod.discover import open_drop, stamp_of
 from feefifod.errors import BadInput
 from feefifod.parse.head import Head, inspect_head
+from feefifod.pulse import beat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +108,7 @@ def _hash(fd: int) -> tuple[bytes, bool]:
     offset = 0
     while piece := os.pread(fd, _CHUNK_BYTES, offset):
         digest.update(piece)
+        beat()
         blank = blank and not piece.strip()
         offset += len(piece)
     return digest.digest(), blank

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from feefifod.patience import Trouble, persist
+from feefifod.pulse import beat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -74,4 +75,5 @@ class Tools:
             Refused: patience is at its end, or the server says no.
         """
         result, _ = await persist(attempt, Trouble(self.patience_seconds, self.listener.trouble))
+        beat()
         return result

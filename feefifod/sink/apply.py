@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import anyio
 
 from feefifod.errors import Refused, Unavailable
+from feefifod.pulse import beat
 from feefifod.sink.sql import load_statements, render
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ async def wait_applied(
     with anyio.move_on_after(deadline):
         while True:
             state = await read_wal(client, table)
+            beat()
             if state is None:
                 raise Refused("the table is gone", where=table, remedy="Run: feefifod setup-questdb-schema")
             if state.suspended:

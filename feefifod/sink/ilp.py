@@ -18,6 +18,7 @@ from questdb import QuestDBError, QuestDBErrorCode, Sender
 
 from feefifod.errors import ConfigError, FeefifodError, Refused, Unavailable
 from feefifod.patience import OnTrouble, keep_silent, persist
+from feefifod.pulse import beat
 from feefifod.sink.lane import Receipt
 from feefifod.sink.sql import judge
 
@@ -138,6 +139,7 @@ class IlpLane:
             self._room.release()
             raise
         attempts.append(tries)
+        beat()
         self._put_back(buffer)
 
     async def _flush(self, buffer: Buffer) -> None:

@@ -24,6 +24,7 @@ from yarl import URL
 from feefifod.errors import BadInput, ConfigError, FeefifodError, Refused, Unavailable
 from feefifod.sources.answer import parse_json, read_message, read_retry_after, read_some
 from feefifod.sources.failure import NotFound, SourceStopped
+from feefifod.sources.tally import calls
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -177,8 +178,9 @@ class HttpClient:
         while True:
             await self._pacer.wait()
             try:
-                return read(await self._attempt(url, max_bytes))
+                answer = read(await self._attempt(url, max_bytes))
             except _Throttled as throttle:
+                calls[self._dialect.source, "throttled"] += 1
                 throttled += 1
                 seconds = self._hold_seconds(throttle.retry_after, throttled)
                 held_seconds += seconds
@@ -193,6 +195,7 @@ class HttpClient:
                 await self._pacer.hold_off(seconds)
             except Again as again:
                 failures += 1
+                calls[self._dialect.source, "retried"] += 1
                 if failures >= (again.attempts or self._patience.attempts):
                     raise self._clean(again.error) from None
                 seconds = max(again.wait_seconds or 0.0, self._backoff_seconds(failures))
@@ -200,7 +203,11 @@ class HttpClient:
                 _log.info("api_retry", source=str(self._dialect.source), why=why, seconds=round(seconds, 1))
                 await self._sleep(seconds)
             except FeefifodError as error:
+                calls[self._dialect.source, "failed"] += 1
                 raise self._clean(error) from None
+            else:
+                calls[self._dialect.source, "ok"] += 1
+                return answer
 
     async def _attempt(self, url: URL, max_bytes: int) -> Document:
         if self._session is None:

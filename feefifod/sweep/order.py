@@ -12,6 +12,7 @@ import pyarrow as pa
 from feefifod.model import Candles
 from feefifod.parse.head import inspect_head
 from feefifod.parse.rows import has_only_six_fields, read_rows
+from feefifod.pulse import beat
 from feefifod.sweep.merge import rank_rows
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def order_file(
         terminated=terminated,
     )
     for chunk in chunks:
+        beat()
         if chunk.rejects:
             on_rejects(chunk.rejects)
             rejected += len(chunk.rejects)

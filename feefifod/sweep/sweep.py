@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio import to_thread
 
+from feefifod.pulse import beat
 from feefifod.sweep.cuts import choose_cuts
 from feefifod.sweep.merge import merge_parts
 from feefifod.sweep.read import Part, read_part
@@ -121,6 +122,7 @@ class Sweep:
                 tally.last_seconds = max(run.last_seconds for run in runs)
                 if self.start_seconds is not None:
                     tally.rows = sum(run.seek(self.start_seconds) for run in runs)
+                beat()
             except (Irregular, FileChanged) as error:
                 for run in runs:
                     run.close()
@@ -152,6 +154,7 @@ class Sweep:
 
             async def work(place: int, runs: list[Run], parts: list[Part] = parts) -> None:
                 parts[place] = await to_thread.run_sync(read_part, runs, start, until, limiter=self.limiter)
+                beat()
 
             async with anyio.create_task_group() as tasks:
                 for place, runs in enumerate(jobs):
@@ -209,6 +212,7 @@ class Sweep:
         async with inbox, outbox:
             async for slab in inbox:
                 frame, merged = await to_thread.run_sync(merge_parts, slab.parts, limiter=self.limiter)
+                beat()
                 window = Window(
                     slab.start_seconds,
                     slab.until_seconds,
