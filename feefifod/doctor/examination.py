@@ -1,0 +1,118 @@
+"""The whole examination, in the order in which things depend on each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import anyio
+from anyio import to_thread
+
+from feefifod.catalog import open_database
+from feefifod.doctor.embedded import check_embedded
+from feefifod.doctor.finding import fail, good
+from feefifod.doctor.folders import check_disks, check_folders
+from feefifod.doctor.keys import ask_apis, find_keys
+from feefifod.doctor.limits import check_limits
+from feefifod.doctor.postgres import check_postgres, unreachable
+from feefifod.doctor.questdb import check_questdb
+from feefifod.errors import FeefifodError, Refused
+from feefifod.log import redact
+from feefifod.servers import look, read_daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from feefifod.config import Settings
+    from feefifod.doctor.finding import Finding
+    from feefifod.servers import PairStatus
+
+EMBEDDED: Final = "embedded"
+_LOOK_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where servers answer.
+
+    Attributes:
+        questdb: the URL of each configured database; None for one that is embedded and does not run.
+        postgres: the DSN; None when it is embedded and does not run.
+    """
+
+    questdb: Mapping[str, str | None]
+    postgres: str | None
+
+
+async def examine(
+    settings: Settings, reach: Reach, environ: Mapping[str, str], now: datetime, *, online: bool
+) -> list[Finding]:
+    """Look at everything but the configuration, which was read before; starts and changes nothing.
+
+    Args:
+        environ: where API keys are looked up.
+        now: the time, aware.
+        online: make one call to each API that there is a key for.
+    """
+    findings: list[Finding] = []
+    pair: PairStatus | None = None
+    daemon_runs = False
+    try:
+        pair = look(settings.paths.state)
+        daemon = read_daemon(settings.paths.state)
+        daemon_runs = daemon is not None
+        what = f"runs, pid {daemon.pid}, since {daemon.since:%Y-%m-%d %H:%M} UTC" if daemon else "does not run"
+        findings.append(good("daemon", what, "it watches data/ and runs the schedules: feefifod run"))
+    except Refused as error:
+        findings.append(fail("state", error.why, "whether servers and the daemon run is written there", error.remedy))
+    embeds = any(database.url == EMBEDDED for database in settings.databases.values())
+    embeds_postgres = settings.postgres.url.get_secret_value() == EMBEDDED
+    findings += check_embedded(settings.embedded, pair, questdb=embeds, postgres=embeds_postgres)
+    roots: list[tuple[str, Path]] = []
+    for name, url in reach.questdb.items():
+        if url is not None:
+            found, parameters = await check_questdb(name, settings.databases[name], url)
+            findings += found
+            root = Path(parameters.get("cairo.sql.copy.root", ""))
+            if settings.databases[name].url != EMBEDDED and is_local(url) and root.is_absolute():
+                roots.append((f"QuestDB {name}", root))
+    keys_found, keys = find_keys(settings.schedules, environ, daemon_runs=daemon_runs)
+    if reach.postgres is None:
+        online_found = await ask_apis(settings.sources, settings.schedules, keys, None, now) if online else []
+    else:
+        found, online_found = [], []
+        try:
+            async with open_database(reach.postgres) as database:
+                with anyio.fail_after(_LOOK_SECONDS):
+                    found = await check_postgres(database, daemon_runs=daemon_runs)
+                if online:
+                    online_found = await ask_apis(settings.sources, settings.schedules, keys, database, now)
+        except FeefifodError as error:
+            found.append(unreachable(redact(error.why), error.remedy))
+        except TimeoutError:
+            found.append(unreachable(f"no answer within {_LOOK_SECONDS:g} s", "See the log of PostgreSQL"))
+        findings += found
+    paths = settings.paths
+    findings += await to_thread.run_sync(check_folders, paths)
+    disks = [("data", paths.data), ("ingested", paths.ingested), ("rejected", paths.rejected), ("state", paths.state)]
+    findings += check_disks([*disks, *roots])
+    findings += check_limits(
+        paths.data,
+        questdb_is_here=any(url is None or is_local(url) for url in reach.questdb.values()),
+        questdb_pid=pair.questdb.pid if pair and pair.questdb else None,
+        polls=settings.watch.poll,
+    )
+    return [*findings, *keys_found, *online_found]
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a URL leads to this machine for certain."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

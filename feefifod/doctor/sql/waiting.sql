@@ -1,0 +1,1 @@
+SELECT path FROM file WHERE state = 'waiting' ORDER BY id
