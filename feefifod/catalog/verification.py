@@ -24,6 +24,7 @@ class DoneFile:
         overwrite: its rows won over what was stored before, whatever their trade counts.
         first_seconds, last_seconds: unix seconds of its first and last row.
         moved_to: where it lies now; None when it lies nowhere, and `reason` says why.
+        member: its place in the zip at `zip_place`, which holds its content.
     """
 
     id: int
@@ -39,6 +40,8 @@ class DoneFile:
     last_seconds: int
     loaded_at: datetime
     moved_to: bytes | None
+    member: str | None
+    zip_place: bytes | None
     reason: str
 
 
@@ -110,5 +113,7 @@ def _done(row: Any) -> DoneFile:
         row["last_seconds"],
         row["loaded_at"],
         row["moved_to"],
+        row["member"],
+        row["zip_place"],
         row["reason"],
     )

@@ -1,0 +1,17 @@
+"""Proving again that the table holds what the ledger says, and mending it from the archive."""
+
+from feefifod.verify.kit import Kit
+from feefifod.verify.report import Difference, Kind, Listener, Report, RowCounts, Skipped
+from feefifod.verify.verify import verify, verify_recent
+
+__all__ = [
+    "Difference",
+    "Kind",
+    "Kit",
+    "Listener",
+    "Report",
+    "RowCounts",
+    "Skipped",
+    "verify",
+    "verify_recent",
+]
