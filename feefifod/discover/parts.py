@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -165,7 +166,7 @@ class JoinedFile(io.RawIOBase):
         """Go to a position."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         if start + offset < 0:
-            raise ValueError("negative position")
+            raise OSError(errno.EINVAL, "a position before the beginning")
         self._position = start + offset
         return self._position
 

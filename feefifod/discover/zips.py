@@ -19,6 +19,7 @@ from feefifod.errors import BadInput
 from feefifod.model import FileStamp
 from feefifod.parse.line import escape
 from feefifod.parse.names import Kind, Verdict, judge
+from feefifod.pulse import beat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,7 +102,7 @@ def has_directory(parts: Sequence[Part]) -> bool:
     with join_parts(parts) as file:
         try:
             return zipfile.is_zipfile(file)
-        except (BadInput, ValueError, struct.error):
+        except (BadInput, struct.error):
             return False
 
 
@@ -231,8 +232,8 @@ def _check_overlaps(infos: Sequence[zipfile.ZipInfo], end: int) -> None:
         BadInput: some do, or one lies outside of the zip.
     """
     ordered = sorted(infos, key=lambda info: info.header_offset)
-    ends = [info.header_offset for info in ordered[1:]] + [end]
-    for info, next_start in zip(ordered, ends, strict=True):
+    starts = [*(info.header_offset for info in ordered), end]
+    for info, next_start in zip(ordered, starts[1:], strict=True):
         least = _LOCAL_HEADER_BYTES + len(info.orig_filename) + info.compress_size
         if info.header_offset < 0 or info.header_offset + least > next_start:
             raise BadInput(f"its member {_show(info.orig_filename)} overlaps with what comes after it")
@@ -283,6 +284,7 @@ def copy_member(archive: zipfile.ZipFile, member: Member, target: Path) -> None:
                 if left < 0:
                     break
                 output.write(piece)
+                beat()
     if left:
         raise BadInput(
             f"its member {_show(member.info.filename)} is not as long as it says", remedy="Download it again"
