@@ -29,6 +29,7 @@ from feefifod.ingest.load import Stopped
 from feefifod.ingest.unpack import Shelf, choose_portion, unpack
 from feefifod.ingest.zip_plan import Plan, compare_manifest
 from feefifod.model import FileState
+from feefifod.pulse import beat, working
 
 if TYPE_CHECKING:
     import zipfile
@@ -102,7 +103,8 @@ class Zips:
             return False
         step = Step(tools, self.shelf, found, claim, table_id)
         try:
-            moved_on, note = await step.run()
+            with working(f"zip {name}"):
+                moved_on, note = await step.run()
         except Unavailable as error:
             self._rest(found, str(error), trouble=True)
             structlog.get_logger().warning("zip_waits", zip=name, reason=error.why, where=error.where)
@@ -273,6 +275,7 @@ def _hash_some(file: JoinedFile, digests: Sequence[hashlib._Hash]) -> int:
         for digest in digests:
             digest.update(piece)
         done += len(piece)
+        beat()
     return done
 
 
