@@ -27,7 +27,7 @@ run: install
 	@$(BIN)/feefifod run
 
 test: dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow"
 
 check: dev
 	$(BIN)/ruff check $(SOURCES)
