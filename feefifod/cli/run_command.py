@@ -13,7 +13,8 @@ def run(ctx: click.Context) -> None:
     """Watch the data folder and ingest until told to stop.
 
     Complete files are loaded into QuestDB, proven, and moved to the folder for ingested ones. SIGTERM and Ctrl-C
-    finish the window in flight and leave the rest for the next start; a second one cuts at once.
+    finish the window in flight and leave the rest for the next start; a second one cuts at once. SIGHUP reads the
+    configuration again.
 
     \b
     Example:
@@ -22,8 +23,8 @@ def run(ctx: click.Context) -> None:
     """
     import anyio  # noqa: PLC0415 - help must not wait for it
 
-    from feefifod.daemon.daemon import run_daemon  # noqa: PLC0415 - the same
+    from feefifod.daemon.process import run_daemon  # noqa: PLC0415 - the same
 
     loaded = load_settings(ctx)
     start_logging(loaded)
-    anyio.run(run_daemon, loaded.settings)
+    anyio.run(run_daemon, loaded.settings, lambda: load_settings(ctx).settings)

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
 import structlog
 
-from feefifod import __version__
-from feefifod.backfill.schedules import run_schedules
 from feefifod.catalog import LeaseLost
-from feefifod.daemon.services import open_backfills, open_services, open_tools
-from feefifod.daemon.signals import obey_signals
-from feefifod.discover import Waker
+from feefifod.discover import Settler
 from feefifod.errors import FeefifodError, Refused, Unavailable
 from feefifod.ingest.candidates import show_name
-from feefifod.ingest.ingestor import Ingestor, pick_small
+from feefifod.ingest.ingestor import pick_small
 from feefifod.ingest.load import Stopped
-from feefifod.ingest.report import SilentListener
-from feefifod.notify import Notifier
-from feefifod.servers import hold_daemon
+from feefifod.pulse import working
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from feefifod.catalog import Claim
-    from feefifod.config import Settings
-    from feefifod.daemon.services import Services
-    from feefifod.discover import Found
+    from feefifod.config import WatchSettings
+    from feefifod.daemon.metrics import Metrics
+    from feefifod.discover import Found, Waker
     from feefifod.ingest.candidates import Selection
+    from feefifod.ingest.ingestor import Ingestor
+    from feefifod.model import Tier
 
 DRAIN_SECONDS: Final = 12.0
 """How long the window in flight may take after the first signal; stopping the servers comes on top."""
@@ -48,28 +45,25 @@ class Daemon:
 
     ingestor: Ingestor
     waker: Waker
-    notifier: Notifier
+    metrics: Metrics
     stop: anyio.Event
+    on_start: Callable[[], None]
     _busy: dict[int, frozenset[bytes]] = field(default_factory=dict)
     _slots: dict[str, int] = field(default_factory=dict)
     _zip: bytes | None = None
     _failures: int = 0
     _quiet_until: float = 0.0
+    _started: bool = False
 
     async def run(self) -> None:
-        """Watch until `stop`; what is in flight then is finished."""
+        """Watch until `stop`; what is in flight then is finished. `on_start` is called after the first scan."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.waker.run, name="watcher")
             tasks.start_soon(self._cut_late_drain, tasks.cancel_scope, name="drain limit")
             async with anyio.create_task_group() as batches:
-                first = True
                 while not self.stop.is_set():
-                    pause = await self._round(batches)
-                    if first:
-                        self.notifier.ready()
-                        structlog.get_logger().info("watching", folder=str(self.ingestor.tools.paths.data))
-                        first = False
-                    self._tell()
+                    with working("look"):
+                        pause = await self._round(batches)
                     await self.waker.wait(pause)
             self.waker.stop()
             tasks.cancel_scope.cancel()
@@ -90,6 +84,7 @@ class Daemon:
         busy = frozenset[bytes]().union(*self._busy.values(), {self._zip} if self._zip else ())
         try:
             selection = await self.ingestor.look(busy)
+            self._start_once()
             pause = selection.wait_seconds
             gathering = self._gather(selection)
             if gathering is not None:
@@ -103,6 +98,18 @@ class Daemon:
             self._fail(error)
             return max(self._quiet_until - time.monotonic(), 0.0)
         return min(rescan, rescan if pause is None else max(pause, 0.05))
+
+    def _start_once(self) -> None:
+        if not self._started:
+            self._started = True
+            structlog.get_logger().info("watching", folder=str(self.ingestor.tools.paths.data))
+            self.on_start()
+
+    def reconfigure(self, watch: WatchSettings, tiers: Mapping[Tier, Sequence[str]]) -> None:
+        """Take files by other rules from the next look on."""
+        self.ingestor.tools.watch, self.ingestor.tools.tiers = watch, tiers
+        self.ingestor.settler = Settler(watch)
+        self.waker.wake()
 
     def _gather(self, selection: Selection) -> float | None:
         """Wait a little for files that are about to settle, so that what was dropped together is one batch."""
@@ -126,6 +133,7 @@ class Daemon:
             return
         self._slots[slot] = claim.batch_id
         self._busy[claim.batch_id] = frozenset(file.path for file in claim.files)
+        self._count()
         batches.start_soon(self._work, claim, slot, name=f"batch {claim.batch_id}")
 
     async def _work(self, claim: Claim, slot: str) -> None:
@@ -145,6 +153,7 @@ class Daemon:
         finally:
             del self._slots[slot]
             del self._busy[claim.batch_id]
+            self._count()
             self.waker.wake()
 
     def _start_zip(self, selection: Selection, batches: anyio.abc.TaskGroup) -> None:
@@ -177,60 +186,5 @@ class Daemon:
         emit = log.warning if isinstance(error, Unavailable) else log.error
         emit("trouble", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause)
 
-    def _tell(self) -> None:
-        loading = sum(len(paths) for paths in self._busy.values())
-        self.notifier.status(f"loading {loading} files" if loading else "watching")
-
-
-async def run_daemon(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; the first drains, the second cuts.
-
-    Raises:
-        ConfigError: another daemon runs on this state, or a port is busy.
-        Refused: the table has other columns, or a server does not let us in.
-    """
-    notifier = Notifier()
-    stop = anyio.Event()
-    log = structlog.get_logger()
-    with hold_daemon(settings.paths.state):
-        log.info("starting", version=__version__, pid=os.getpid())
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(obey_signals, stop, tasks.cancel_scope, notifier.stopping, name="signals")
-            async with AsyncExitStack() as stack:
-                services = await _open(settings, stop, stack)
-                if services is not None:
-                    await _serve(services, notifier, stop)
-            tasks.cancel_scope.cancel()
-        log.info("stopped")
-    notifier.close()
-
-
-async def _open(settings: Settings, stop: anyio.Event, stack: AsyncExitStack) -> Services | None:
-    """Open the services, waiting for servers that are away; None when the stop comes first."""
-    attempt = 0
-    while not stop.is_set():
-        try:
-            return await stack.enter_async_context(open_services(settings))
-        except Unavailable as error:
-            pause = min(2.0**attempt, _BACKOFF_SECONDS[1])
-            structlog.get_logger().warning(
-                "waiting", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause
-            )
-            attempt += 1
-            with anyio.move_on_after(pause):
-                await stop.wait()
-    return None
-
-
-async def _serve(services: Services, notifier: Notifier, stop: anyio.Event) -> None:
-    async with (
-        open_tools(services, SilentListener(), stop, patience_seconds=None) as tools,
-        open_backfills(services, patience_seconds=None) as backfills,
-        anyio.create_task_group() as tasks,
-    ):
-        ingestor = Ingestor(tools)
-        await ingestor.prepare()
-        waker = Waker(str(tools.paths.data), tools.watch)
-        tasks.start_soon(run_schedules, backfills, services.settings.schedules, name="schedules")
-        await Daemon(ingestor, waker, notifier, stop).run()
-        tasks.cancel_scope.cancel()
+    def _count(self) -> None:
+        self.metrics.batches_changed(len(self._busy), sum(len(paths) for paths in self._busy.values()))

@@ -15,6 +15,7 @@ import structlog
 from feefifod.backfill.tools import open_backfill
 from feefifod.catalog import Assets, Database, Ledger, open_database
 from feefifod.config import pick_database
+from feefifod.errors import Refused
 from feefifod.ingest.tools import Tools
 from feefifod.log import register_secret
 from feefifod.patience import Trouble
@@ -116,8 +117,7 @@ async def open_tools(
         patience_seconds=patience_seconds,
         open_files=_count_open_files(),
     )
-    for folder in (settings.paths.data, tools.ingested, tools.scratch):
-        folder.mkdir(parents=True, exist_ok=True)
+    _make_folders(tools)
     try:
         yield tools
     finally:
@@ -125,6 +125,25 @@ async def open_tools(
             await ilp.close()
             if bulk is not None:
                 await bulk.close()
+
+
+def _make_folders(tools: Tools) -> None:
+    """Make the folders that are missing.
+
+    Raises:
+        Refused: there is no working without the data folder or scratch space.
+    """
+    for folder, needed in ((tools.paths.data, True), (tools.scratch, True), (tools.ingested, False)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if needed:
+                raise Refused(
+                    f"a folder cannot be made: {error.strerror}",
+                    where=str(folder),
+                    remedy="Make it, or give feefifod the right to, or change [paths]",
+                ) from error
+            # The first file that has to go there says so; until then there is work that can be done.
 
 
 def open_backfills(services: Services, *, patience_seconds: float | None) -> AbstractAsyncContextManager[BackfillTools]:

@@ -1,0 +1,135 @@
+"""The daemon as a process: servers, status endpoint, signals and systemd around the one that watches."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import structlog
+
+from feefifod import __version__
+from feefifod.daemon.answers import Answerer
+from feefifod.daemon.daemon import Daemon
+from feefifod.daemon.metrics import Metrics, WatchedLedger
+from feefifod.daemon.outlook import Outlook
+from feefifod.daemon.reload import Reloader
+from feefifod.daemon.services import open_backfills, open_services, open_tools
+from feefifod.daemon.signals import STOP_SECONDS, obey_signals
+from feefifod.daemon.timetable import Timetable
+from feefifod.daemon.watchdog import Watchdog, watchdog_seconds
+from feefifod.discover import Waker
+from feefifod.endpoint import serve
+from feefifod.errors import Unavailable
+from feefifod.ingest.ingestor import Ingestor
+from feefifod.notify import Notifier
+from feefifod.servers import hold_daemon
+from feefifod.servers.ports import name_holder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable
+
+    from feefifod.config import Settings
+    from feefifod.daemon.services import Services
+
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+
+
+async def run_daemon(settings: Settings, read: Callable[[], Settings]) -> None:
+    """Run until SIGTERM or SIGINT; the first drains, the second cuts. SIGHUP reads the configuration again with `read`.
+
+    Raises:
+        ConfigError: another daemon runs on this state, or a port is busy.
+        Refused: the table has other columns, or a server does not let us in.
+    """
+    with hold_daemon(settings.paths.state), anyio.open_signal_receiver(signal.SIGHUP) as hangups:
+        structlog.get_logger().info("starting", version=__version__, pid=os.getpid())
+        await _Process(settings, read).run(hangups)
+        structlog.get_logger().info("stopped")
+
+
+class _Process:
+    """The parts that live as long as the process, and how they hang together."""
+
+    def __init__(self, settings: Settings, read: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._read = read
+        self._stop = anyio.Event()
+        self._notifier = Notifier()
+        self._metrics = Metrics()
+        self._answerer = Answerer(Outlook(settings), self._metrics, self._stop)
+        self._watchdog = Watchdog(self._notifier, self._answerer.describe, watchdog_seconds(os.environ))
+
+    async def run(self, hangups: AsyncIterable[signal.Signals]) -> None:
+        answers = self._answerer.answers()
+        async with (
+            serve(self._settings.http.listen, answers, name_holder=name_holder),
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(obey_signals, self._stop, tasks.cancel_scope, self._say_stopping, name="signals")
+            tasks.start_soon(self._watchdog.run, name="watchdog")
+            async with AsyncExitStack() as stack:
+                services = await self._open(stack)
+                if services is not None:
+                    await self._serve(services, hangups)
+            tasks.cancel_scope.cancel()
+        self._notifier.close()
+
+    async def _open(self, stack: AsyncExitStack) -> Services | None:
+        """Open the services, waiting for servers that are away; None when the stop comes first."""
+        attempt = 0
+        while not self._stop.is_set():
+            try:
+                return await stack.enter_async_context(open_services(self._settings))
+            except Unavailable as error:
+                pause = min(2.0**attempt, _LONGEST_PAUSE_SECONDS)
+                structlog.get_logger().warning(
+                    "waiting", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause
+                )
+                self._metrics.trouble(error, attempt + 1)
+                attempt += 1
+                with anyio.move_on_after(pause):
+                    await self._stop.wait()
+        return None
+
+    async def _serve(self, services: Services, hangups: AsyncIterable[signal.Signals]) -> None:
+        metrics, outlook = self._metrics, self._answerer.outlook
+        outlook.questdb_url, outlook.postgres = services.client.url, services.postgres
+        async with (
+            open_tools(services, metrics, self._stop, patience_seconds=None) as tools,
+            open_backfills(services, patience_seconds=None) as backfills,
+            anyio.create_task_group() as tasks,
+        ):
+            watched = replace(
+                tools,
+                ledger=WatchedLedger(services.postgres, metrics),
+                ilp=metrics.watch(tools.ilp),
+                bulk=tools.bulk and metrics.watch(tools.bulk),
+            )
+            ingestor = Ingestor(watched)
+            await ingestor.prepare()
+            daemon = Daemon(ingestor, Waker(str(tools.paths.data), tools.watch), metrics, self._stop, self._say_started)
+            timetable = Timetable(backfills, tasks)
+            timetable.keep(self._settings.schedules, self._settings.sources)
+
+            def apply(settings: Settings) -> None:
+                outlook.settings = settings
+                daemon.reconfigure(settings.watch, settings.tiers)
+                timetable.keep(settings.schedules, settings.sources)
+
+            reloader = Reloader(self._settings, self._read, apply, self._notifier)
+            tasks.start_soon(reloader.run, hangups, name="reload")
+            await daemon.run()
+            tasks.cancel_scope.cancel()
+
+    def _say_started(self) -> None:
+        self._answerer.started = True
+        self._watchdog.started.set()
+        self._notifier.ready()
+
+    def _say_stopping(self) -> None:
+        self._notifier.stopping()
+        self._notifier.extend(STOP_SECONDS + 5)

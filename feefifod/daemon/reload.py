@@ -1,0 +1,73 @@
+"""SIGHUP: the configuration is read again, and what can change without a restart changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from feefifod import log
+from feefifod.config import flatten, write_path
+from feefifod.errors import ConfigError
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import AsyncIterable, Callable
+
+    from feefifod.config import Settings
+    from feefifod.notify import Notifier
+
+_CHANGEABLE: Final = ("watch", "tiers", "schedules", "sources", "log")
+_FIXED: Final = frozenset({"watch.poll"})
+"""The watcher of the folder is made once."""
+
+
+@dataclass(slots=True)
+class Reloader:
+    """Reads the configuration again when told to.
+
+    Args:
+        read: reads it as at the start.
+        apply: makes what can change as it is in these settings.
+    """
+
+    settings: Settings
+    read: Callable[[], Settings]
+    apply: Callable[[Settings], None]
+    notifier: Notifier
+
+    async def run(self, hangups: AsyncIterable[signal.Signals]) -> None:
+        """Reload once for every signal, until cancelled."""
+        async for _ in hangups:
+            self.notifier.reloading()
+            self.reload()
+            self.notifier.ready()
+
+    def reload(self) -> None:
+        """Read the configuration; a wrong one changes nothing, and the log says what is wrong."""
+        logger = structlog.get_logger()
+        try:
+            read = self.read()
+        except ConfigError as error:
+            logger.warning("reload_refused", reason=error.why, where=error.where, remedy=error.remedy)
+            return
+        for secret in read.secrets():
+            log.register_secret(secret)
+        changed = find_changes(self.settings, read)
+        fixed = [key for key in changed if key in _FIXED or key.split(".")[0] not in _CHANGEABLE]
+        new = self.settings.model_copy(update={name: getattr(read, name) for name in _CHANGEABLE})
+        self.apply(new)
+        log.set_level(new.log.level)
+        self.settings = new
+        logger.info("reloaded", changed=[key for key in changed if key not in fixed])
+        if fixed:
+            logger.warning("reload_incomplete", unchanged=fixed, remedy="These change with a restart only")
+
+
+def find_changes(old: Settings, new: Settings) -> list[str]:
+    """Name the keys whose values differ; values are not told, for some are secret."""
+    before, after = (
+        {write_path(path): value for path, value in flatten(settings.model_dump())} for settings in (old, new)
+    )
+    return sorted(key for key in before | after if before.get(key) != after.get(key))
