@@ -26,7 +26,7 @@ class ZipClaim:
 
 @dataclass(frozen=True, slots=True)
 class MemberRecord:
-    """The newest drop of a member.
+    """What became of a member.
 
     Attributes:
         busy: somebody loads or moves it at this moment.
@@ -106,7 +106,7 @@ class ZipLedger:
         return name
 
     async def members(self, sha256: bytes, table_id: str | None) -> dict[str, MemberRecord]:
-        """Return the newest drop of each member that a zip of this content ever had, by its place."""
+        """Return what became of each member that was ever unpacked from a zip of this content, by its place."""
         rows = await self._database.fetch(self._sql["members"], sha256, table_id)
         return {
             row["member"]: MemberRecord(FileState(row["state"]), row["busy"], row["twin_rows"] or row["rows"])

@@ -169,11 +169,12 @@ def _find_moved(item: Ended, folder: Path) -> Move:
     name = PurePath(item.path).name
     stem = name.removesuffix(".csv")
     if folder.is_dir():
-        for entry in os.scandir(folder):
-            if entry.name == name or entry.name.startswith(f"{stem}."):
-                status = entry.stat(follow_symlinks=False)
-                if (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode):
-                    return Move(item.id, os.fsencode(entry.path))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name == name or entry.name.startswith(f"{stem}."):
+                    status = entry.stat(follow_symlinks=False)
+                    if (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode):
+                        return Move(item.id, os.fsencode(entry.path))
     if os.path.lexists(item.path):
         return Move(item.id, None, "replaced in the data folder before it was moved")
     return Move(item.id, None, "it was gone before it could be moved")

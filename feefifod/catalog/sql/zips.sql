@@ -34,16 +34,17 @@ WHERE is_zip AND sha256 = $2 AND id < $1 AND state IN ('waiting', 'loading', 'mo
 ORDER BY id LIMIT 1
 
 -- name: members
--- The newest row of each member. What was loaded into another table does not count.
+-- One row of each member: a finished one if there is any, for a later one then only stands for a copy that is gone.
+-- What was loaded into another table does not count.
 SELECT DISTINCT ON (member) member, state, state = 'moving' OR (state = 'loading' AND lease_until > now()) AS busy,
-    rows_accepted + rows_rejected AS rows, rows_rejected,
+    rows_accepted + rows_rejected AS rows,
     CASE WHEN state = 'duplicate' THEN (
         SELECT max(k.rows_accepted + k.rows_rejected) FROM file k WHERE k.sha256 = file.sha256 AND k.ending = 'done'
     ) END AS twin_rows
 FROM file
 WHERE zip_sha256 = $1
     AND (state IN ('waiting', 'loading', 'moving', 'rejected', 'empty') OR $2::text IS NULL OR table_id = $2)
-ORDER BY member, id DESC
+ORDER BY member, state IN ('waiting', 'loading', 'moving'), id DESC
 
 -- name: leave
 UPDATE file SET state = 'waiting', owner = NULL, lease_until = NULL, reason = $3, members = coalesce($4, members)
