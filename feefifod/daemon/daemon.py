@@ -180,7 +180,7 @@ class Daemon:
         """Log trouble and be quiet for a while, longer each time."""
         self._failures += 1
         low, high = _BACKOFF_SECONDS
-        pause = min(low * 2 ** (self._failures - 1), high)
+        pause = min(low * 2 ** min(self._failures - 1, 16), high)
         self._quiet_until = time.monotonic() + pause
         log = structlog.get_logger()
         emit = log.warning if isinstance(error, Unavailable) else log.error
