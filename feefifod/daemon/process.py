@@ -85,7 +85,7 @@ class _Process:
             try:
                 return await stack.enter_async_context(open_services(self._settings))
             except Unavailable as error:
-                pause = min(2.0**attempt, _LONGEST_PAUSE_SECONDS)
+                pause = min(2.0 ** min(attempt, 16), _LONGEST_PAUSE_SECONDS)
                 structlog.get_logger().warning(
                     "waiting", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause
                 )
