@@ -133,6 +133,11 @@ class ZipLedger:
         """Return the content hashes of zips that are not finished."""
         return {row["sha256"] for row in await self._database.fetch(self._sql["unfinished_hashes"])}
 
+    async def count_busy_copies(self) -> int:
+        """Count the members that are loaded or moved now; unlike other files they do not lie in the data folder."""
+        count: int = await self._database.fetch_value(self._sql["busy_copies"])
+        return count
+
     async def list_unfinished(self, table_id: str | None) -> list[ZipRecord]:
         """Return the zips that are not finished, for people: "N of M members done"."""
         records = []

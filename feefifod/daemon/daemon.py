@@ -109,6 +109,7 @@ class Daemon:
         """Take files by other rules from the next look on."""
         self.ingestor.tools.watch, self.ingestor.tools.tiers = watch, tiers
         self.ingestor.settler = Settler(watch)
+        self.ingestor.zips.wake()
         self.waker.wake()
 
     def _gather(self, selection: Selection) -> float | None:
@@ -164,7 +165,8 @@ class Daemon:
 
     async def _advance(self, found: Found) -> None:
         try:
-            await self.ingestor.advance(found)
+            with working("zip"):
+                await self.ingestor.advance(found)
         except (Stopped, LeaseLost) as error:
             structlog.get_logger().info("zip_paused", zip=show_name(found.path), reason=str(error) or None)
         except FeefifodError as error:

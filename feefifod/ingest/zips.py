@@ -80,7 +80,7 @@ class Zips:
         return quiet is None or quiet[0] != found.stamp
 
     def wake(self) -> None:
-        """Look at all zips again: members were finished."""
+        """Look at all zips again: members were finished, or others are wanted now."""
         self._quiet.clear()
 
     async def advance(self, found: Found, table_id: str) -> bool:
@@ -272,6 +272,7 @@ class Step:
 def _hash_some(file: JoinedFile, digests: Sequence[hashlib._Hash]) -> int:
     done = 0
     while done < _HOP_BYTES and (piece := file.read(_PIECE_BYTES)):
+        beat()
         for digest in digests:
             digest.update(piece)
         done += len(piece)

@@ -12,7 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from feefifod.catalog import Ledger, ZipRecord, open_database
 from feefifod.config.settings import QuestDBSettings
+from feefifod.model import FileState
 from feefifod.sink import QuestDBClient, drop_table
 from tests.support import samples
 from tests.support.checker import Dropped, check_rows, expect_rows
@@ -194,6 +196,22 @@ def test_filter_takes_its_part_and_a_later_run_the_rest(world: World) -> None:
     check_members(world, QUARTER)
     assert zips(world) == ["Renamed.zip"]
     assert world.states() == {"done": 4}
+
+
+def test_ledger_tells_people_how_far_each_zip_is(world: World) -> None:
+    world.drop("Q.zip", pack({**QUARTER, "ADAUSD_60.csv": b"no candle\n"}))
+    world.configure(watch={**world.sections["watch"], "intervals": [60]})
+    world.ingest()
+
+    async def ask() -> tuple[list[ZipRecord], int]:
+        async with open_database(world.postgres_dsn) as database:
+            zips = Ledger(database).zips
+            return await zips.list_unfinished(None), await zips.count_busy_copies()
+
+    (record,), busy = anyio.run(ask)
+    assert (record.name, record.state, record.done, record.members) == ("Q.zip", FileState.WAITING, 3, 4)
+    assert record.states == {FileState.DONE: 2, FileState.REJECTED: 1}
+    assert busy == 0
 
 
 def test_refused_member_is_kept_with_its_reason_and_the_others_are_loaded(world: World) -> None:

@@ -65,3 +65,7 @@ SELECT DISTINCT sha256 FROM file WHERE is_zip AND sha256 IS NOT NULL AND state I
 SELECT id, path, name, state, members, sha256, reason FROM file
 WHERE is_zip AND state IN ('waiting', 'loading', 'moving')
 ORDER BY path
+
+-- name: busy_copies
+-- Members that are loaded or moved at this moment: they do not lie in the data folder.
+SELECT count(*) FROM file WHERE zip_sha256 IS NOT NULL AND state IN ('loading', 'moving')
