@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from feefifod.catalog.queries import load_queries
-from feefifod.model import Category, FileState, Series
+from feefifod.model import Category, Series
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,10 +47,9 @@ class DoneFile:
 
 @dataclass(frozen=True, slots=True)
 class RejectRecord:
-    """A refused file, or one with refused rows, as the ledger has it; `moved_to` is the file itself."""
+    """A refused file, as the ledger has it."""
 
     name: str
-    state: FileState
     reason: str
     rows_rejected: int
     moved_to: bytes
@@ -66,8 +65,7 @@ class Claims:
 
     async def read_done(self, table_id: str) -> list[DoneFile]:
         """Return the done files of a table, in the order in which their rows came in."""
-        rows = await self._database.fetch(self._sql["read_done"], table_id)
-        return sorted(map(_done, rows), key=lambda file: (file.loaded_at, file.id))
+        return [_done(row) for row in await self._database.fetch(self._sql["read_done"], table_id)]
 
     async def read_busy(self) -> dict[Series, str]:
         """Return the series that are being loaded, each with the name of a file that does it."""
@@ -78,18 +76,17 @@ class Claims:
         """Add a remark to the reasons of these files."""
         await self._database.execute(self._sql["note"], list(ids), remark)
 
+    async def is_known(self, sha256: bytes, series: Series, table_id: str) -> bool:
+        """Tell whether a table holds this content for this series already."""
+        values = (series.ticker, str(series.category), series.quote, series.interval_minutes)
+        known: bool = await self._database.fetch_value(self._sql["is_known"], sha256, table_id, *values)
+        return known
+
     async def read_rejected(self) -> list[RejectRecord]:
-        """Return the refused files and the ones with refused rows, in the order in which they were dropped."""
+        """Return the refused files, in the order in which they were dropped."""
         rows = await self._database.fetch(self._sql["read_rejected"])
         return [
-            RejectRecord(
-                row["name"],
-                FileState(row["state"]),
-                row["reason"],
-                row["rows_rejected"],
-                row["moved_to"],
-                row["finished_at"],
-            )
+            RejectRecord(row["name"], row["reason"], row["rows_rejected"], row["moved_to"], row["finished_at"])
             for row in rows
         ]
 

@@ -79,13 +79,13 @@ class Check:
     async def _find_files(self) -> list[tuple[Member, Lost]]:
         """Find the files of all series; a series of which one is lost is not compared."""
         lost: list[tuple[Member, Lost]] = []
-        flat = [(member, order, file) for member in self.members for order, file in member.files]
+        flat = [(member, place, file) for member in self.members for place, file in member.files]
         results = await find_archived(self.kit, [file for _, _, file in flat], self.scratch)
         for key, found in groupby(zip(flat, results, strict=True), key=lambda pair: pair[0][0].key):
             self.entries[key] = []
-            for (member, order, _), result in found:
+            for (member, place, _), result in found:
                 if isinstance(result, Archived):
-                    self.entries[key].append(Entry(result, member.asset_id, order))
+                    self.entries[key].append(Entry(result, member.asset_id, place))
                 else:
                     lost.append((member, result))
         self._leave_out(lost)
@@ -113,11 +113,11 @@ class Check:
             if not refused:
                 return result
             for member in self.members:
-                for place, entry in enumerate(self.entries.get(member.key, ())):
+                for index, entry in enumerate(self.entries.get(member.key, ())):
                     archived = entry.archived
                     error = refused.get(archived.file.id)
                     if isinstance(error, Irregular) and not archived.irregular:
-                        self.entries[member.key][place] = replace(entry, archived=replace(archived, irregular=True))
+                        self.entries[member.key][index] = replace(entry, archived=replace(archived, irregular=True))
                     elif error is not None:
                         lost.append((member, Lost(archived.file, f"{archived.path}: {error}")))
             self._leave_out(lost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -23,13 +23,20 @@ SeriesKey = tuple[int, int, str]
 """asset_id, interval_minutes, quote."""
 
 
+class Place(NamedTuple):
+    """When a file came in: its number among all, and that of its batch."""
+
+    order: int
+    era: int
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A series: its asset, and its files in the order in which they came in, each with its place in that order."""
+    """A series: its asset, and its files in the order in which they came in."""
 
     series: Series
     asset_id: int
-    files: tuple[tuple[int, DoneFile], ...]
+    files: tuple[tuple[Place, DoneFile], ...]
 
     @property
     def key(self) -> SeriesKey:
@@ -54,9 +61,11 @@ class Member:
 
 def make_members(files: Sequence[DoneFile], asset_ids: Mapping[tuple[str, str], int]) -> dict[Series, Member]:
     """Put files, given in the order in which they came in, together by series; ones without an asset are left out."""
-    by_series: dict[Series, list[tuple[int, DoneFile]]] = defaultdict(list)
+    by_series: dict[Series, list[tuple[Place, DoneFile]]] = defaultdict(list)
+    # The files of a batch are recorded in one transaction, hence at one time.
+    eras = {loaded_at: era for era, loaded_at in enumerate(sorted({file.loaded_at for file in files}))}
     for order, file in enumerate(files):
-        by_series[file.series].append((order, file))
+        by_series[file.series].append((Place(order, eras[file.loaded_at]), file))
     return {
         series: Member(series, asset_ids[series.ticker, series.category], tuple(its_files))
         for series, its_files in by_series.items()

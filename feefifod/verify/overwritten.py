@@ -12,15 +12,19 @@ from feefifod.model import Candles
 from feefifod.sweep.read import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 
-def drop_overwritten(parts: Sequence[Part], overwriting: Collection[int]) -> Sequence[Part]:
-    """Leave out each row that came in before a file that overwrites (by id) and holds the same candle.
+def drop_overwritten(parts: Sequence[Part], eras: Mapping[int, int], overwriting: Collection[int]) -> Sequence[Part]:
+    """Leave out each row that came in before a file that overwrites and holds the same candle.
 
-    What is left is decided by trade counts as ever: rows that came in after the last overwriting one had to beat it.
+    What is left is decided by trade counts as ever: among the files of one batch, and for what came in later.
+
+    Args:
+        eras: when each file (by id) came in; files of one batch have the same number.
+        overwriting: ids of files that overwrite.
     """
     pieces = [piece for part in parts for piece in part.pieces]
     if not any(run.file.id in overwriting for run, _ in pieces):
@@ -30,9 +34,9 @@ def drop_overwritten(parts: Sequence[Part], overwriting: Collection[int]) -> Seq
         np.concatenate([getattr(candles, column.name) for part in parts for candles in part.candles])
         for column in fields(Candles)
     ]
-    drops = np.repeat(np.array([run.file.order for run, _ in pieces]), counts)
+    came_in = np.repeat(np.array([eras[run.file.id] for run, _ in pieces]), counts)
     overwrites = np.repeat(np.array([run.file.id in overwriting for run, _ in pieces]), counts)
-    keep = np.ones(len(drops), dtype=bool)
+    keep = np.ones(len(came_in), dtype=bool)
     ends = np.cumsum(counts)
     by_series: dict[str, list[NDArray[np.int64]]] = defaultdict(list)
     for (run, count), end in zip(pieces, ends.tolist(), strict=True):
@@ -42,8 +46,8 @@ def drop_overwritten(parts: Sequence[Part], overwriting: Collection[int]) -> Seq
         times, which = np.unique(columns[0][rows], return_inverse=True)
         last = np.full(len(times), -1)
         ours = overwrites[rows]
-        np.maximum.at(last, which[ours], drops[rows][ours])
-        keep[rows] = drops[rows] >= last[which]
+        np.maximum.at(last, which[ours], came_in[rows][ours])
+        keep[rows] = came_in[rows] >= last[which]
     before = np.concatenate(([0], np.cumsum(keep)))
     kept = before[ends] - before[ends - counts]
     return [

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from feefifod.parse.rows import Reject
     from feefifod.sweep.read import Part
     from feefifod.verify.archived import Archived
+    from feefifod.verify.groups import Place
     from feefifod.verify.kit import Kit
 
 _DAY_SECONDS: Final = 86_400
@@ -38,11 +39,11 @@ Take = Callable[[Frame], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of the archive, the asset that it belongs to, and its place in the order in which files came in."""
+    """A file of the archive, and the asset that it belongs to."""
 
     archived: Archived
     asset_id: int
-    order: int
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def _sweep(
     kit: Kit, entries: Sequence[Entry], ordered: Mapping[int, Sequence[Path]], span: Span, take: Take
 ) -> dict[int, FeefifodError]:
     sweep = Sweep(
-        [entry.archived.to_sweep(entry.asset_id, entry.order) for entry in entries],
+        [entry.archived.to_sweep(entry.asset_id, entry.place.order) for entry in entries],
         ordered,
         span.start_seconds,
         kit.pipeline.window_rows,
@@ -89,7 +90,9 @@ async def _sweep(
         kit.reading,
         keep_open=kit.open_files,
     )
+    eras = {entry.archived.file.id: entry.place.era for entry in entries}
     overwriting = frozenset(entry.archived.file.id for entry in entries if entry.archived.file.overwrite)
+    merge = partial(_merge, eras=eras, overwriting=overwriting)
     try:
         refused = {file.id: error for file, error in await sweep.open()}
         if refused:
@@ -100,27 +103,27 @@ async def _sweep(
         slabs, inbox = anyio.create_memory_object_stream[Slab](0)
         async with anyio.create_task_group() as stages:
             stages.start_soon(sweep.read, slabs, name="read")
-            refused = await _take_all(kit, inbox, overwriting, take)
+            refused = await _take_all(kit, inbox, merge, take)
     finally:
         sweep.close()
     return refused
 
 
 async def _take_all(
-    kit: Kit, inbox: MemoryObjectReceiveStream[Slab], overwriting: Collection[int], take: Take
+    kit: Kit, inbox: MemoryObjectReceiveStream[Slab], merge: Callable[[Sequence[Part]], Frame | None], take: Take
 ) -> dict[int, FeefifodError]:
     async with inbox:
         async for slab in inbox:
             if slab.withdrawn:
                 return {file.id: error for file, error in slab.withdrawn}
-            frame = await to_thread.run_sync(_merge, slab.parts, overwriting, limiter=kit.reading)
+            frame = await to_thread.run_sync(merge, slab.parts, limiter=kit.reading)
             if frame is not None:
                 await take(frame)
     return {}
 
 
-def _merge(parts: Sequence[Part], overwriting: Collection[int]) -> Frame | None:
-    frame, _ = merge_parts(drop_overwritten(parts, overwriting))
+def _merge(parts: Sequence[Part], eras: Mapping[int, int], overwriting: Collection[int]) -> Frame | None:
+    frame, _ = merge_parts(drop_overwritten(parts, eras, overwriting))
     return frame
 
 

@@ -1,7 +1,7 @@
 -- name: read_done
--- Files whose rows the table holds, members of zips with the place of their zip. Of files that lay under one name of
--- the archive one after the other, only the last has its content there.
-SELECT DISTINCT ON (coalesce(f.moved_to, f.id::text::bytea)) f.*, z.place AS zip_place
+-- Files whose rows the table holds, members of zips with the place of their zip. A file that was loaded again later
+-- (by itself, or another one in its place in the archive) is left out: what came in last is what counts.
+SELECT f.*, z.place AS zip_place
 FROM file f
 LEFT JOIN LATERAL (
     SELECT coalesce(moved_to, path) AS place FROM file
@@ -9,7 +9,19 @@ LEFT JOIN LATERAL (
     ORDER BY moved_to IS NULL, id DESC LIMIT 1
 ) z ON f.zip_sha256 IS NOT NULL
 WHERE f.state = 'done' AND NOT f.is_zip AND f.table_id = $1
-ORDER BY coalesce(f.moved_to, f.id::text::bytea), f.loaded_at DESC, f.id DESC
+    AND NOT EXISTS (
+        SELECT 1 FROM file later
+        WHERE later.moved_to = f.moved_to AND later.state = 'done' AND later.table_id = $1
+            AND (later.loaded_at, later.id) > (f.loaded_at, f.id)
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM file later
+        WHERE later.sha256 = f.sha256 AND later.state = 'done' AND later.table_id = $1
+            AND (later.ticker, later.category, later.quote, later.interval_minutes)
+                = (f.ticker, f.category, f.quote, f.interval_minutes)
+            AND (later.loaded_at, later.id) > (f.loaded_at, f.id)
+    )
+ORDER BY f.loaded_at, f.id
 
 -- name: read_busy
 -- Series of which rows may be in the table that no finished file speaks for yet.
@@ -22,8 +34,16 @@ GROUP BY ticker, category, quote, interval_minutes
 UPDATE file SET reason = CASE WHEN reason = '' THEN $2 ELSE reason || '; ' || $2 END
 WHERE id = ANY($1::bigint[])
 
+-- name: is_known
+-- Whether the table holds the content of a file, for its series.
+SELECT EXISTS (
+    SELECT 1 FROM file
+    WHERE sha256 = $1 AND ending = 'done' AND table_id = $2
+        AND (ticker, category, quote, interval_minutes) = ($3, $4, $5, $6)
+)
+
 -- name: read_rejected
-SELECT name, state, reason, rows_rejected, moved_to, finished_at
+SELECT name, reason, rows_rejected, moved_to, finished_at
 FROM file
-WHERE moved_to IS NOT NULL AND (state = 'rejected' OR state = 'done' AND rows_rejected > 0)
+WHERE state = 'rejected' AND moved_to IS NOT NULL
 ORDER BY id

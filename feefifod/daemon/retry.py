@@ -1,0 +1,263 @@
+"""Another try for files that were refused or loaded before: back into the data folder, and in again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio import to_thread
+
+from feefifod.archive import REASON_SUFFIX, ROWS_SUFFIX, move_file, rename_exclusive, sync_folders
+from feefifod.catalog import Drop
+from feefifod.daemon.once import Recorder, look_once
+from feefifod.discover import list_parts, open_drop, stamp_of
+from feefifod.errors import ConfigError, FeefifodError, Refused
+from feefifod.ingest.candidates import Selection, show_name
+from feefifod.ingest.ingestor import Ingestor
+from feefifod.ingest.load import Stopped
+from feefifod.ingest.report import FileResult, Summary
+from feefifod.model import FileState, Series
+from feefifod.parse.names import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from feefifod.catalog.verification import Claims
+    from feefifod.config import PathSettings
+    from feefifod.ingest.tools import Tools
+
+_ROUNDS: Final = 5
+_STAMPED: Final = re.compile(r"(?P<stem>.+)\.\d{8}T\d{6}\.\d{6}Z(?:-\d+)?(?P<end>\.csv.*)?", re.DOTALL)
+"""A name that was taken already has the time in it, see `archive.move`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A file on its way back.
+
+    Attributes:
+        source: where it lies: refused, or its list of refused rows, or loaded before.
+        target: its place in the data folder.
+        loaded: it was loaded before.
+    """
+
+    source: Path
+    target: Path
+    loaded: bool
+
+    @property
+    def is_rows(self) -> bool:
+        """Whether it is a list of refused rows, of which a file is made anew."""
+        return self.source.name.endswith(ROWS_SUFFIX)
+
+
+def plan_return(paths: PathSettings, given: str, cwd: Path) -> Return:
+    """Find what a path means: as it stands, else by its name among the refused, then among the loaded files.
+
+    Raises:
+        ConfigError: there is no such file, or it is not one that was refused or loaded.
+        Refused: a file of its name waits in the data folder, or it is no regular file.
+    """
+    candidates = [cwd / given]
+    if Path(given).name == given:
+        candidates += [paths.rejected / given, paths.ingested / "ohlcv" / given]
+    source = next((path for path in candidates if os.path.lexists(path)), None)
+    if source is None:
+        raise ConfigError("there is no such file", where=given, remedy="List the refused ones with: feefifod rejects")
+    refused, loaded = _lies_in(source, paths.rejected), _lies_in(source, paths.ingested / "ohlcv")
+    if source.name.endswith(REASON_SUFFIX):
+        raise ConfigError(
+            "this is the note on a refused file", where=given, remedy=f"Name the file: {given[: -len(REASON_SUFFIX)]}"
+        )
+    if not (refused or loaded):
+        raise ConfigError(
+            "it was neither refused nor loaded before",
+            where=given,
+            remedy=f"Name a file in {paths.rejected} or {paths.ingested / 'ohlcv'}; drop others into {paths.data}",
+        )
+    if not stat.S_ISREG(source.lstat().st_mode):
+        raise Refused("it is no regular file", where=given)
+    name = source.name.removesuffix(ROWS_SUFFIX) if refused else source.name
+    if name != source.name and os.path.lexists(source.with_name(name)):
+        raise ConfigError("its whole file was refused", where=given, remedy=f"Correct and retry {name} itself")
+    stamped = _STAMPED.fullmatch(name)
+    target = paths.data / (stamped["stem"] + (stamped["end"] or "") if stamped else name)
+    if os.path.lexists(target):
+        raise Refused(
+            "a file of this name waits in the data folder already", where=str(target), remedy="Let it be taken in first"
+        )
+    return Return(source, target, loaded)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    return os.path.realpath(path.parent) == os.path.realpath(folder)
+
+
+async def check_loaded(claims: Claims, item: Return, table_id: str) -> None:
+    """Make sure that loading a file again would not end at once because its content is known.
+
+    Raises:
+        ConfigError: it is no OHLCVT file.
+        Refused: the content is known.
+    """
+    drop = _describe(item.source, item.target)
+    digest = await to_thread.run_sync(_hash, os.fspath(item.source))
+    if await claims.is_known(digest, drop.series, table_id):
+        raise Refused(
+            "the table holds its content already",
+            where=str(item.source),
+            remedy="Let it win over what is stored with --overwrite, or mend the table with: feefifod verify --repair",
+        )
+
+
+def _hash(path: str) -> bytes:
+    with open(open_drop(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _describe(source: Path, target: Path) -> Drop:
+    """Return the drop that a file will be in its new place.
+
+    Raises:
+        ConfigError: its name says that it is no OHLCVT file.
+    """
+    verdict = judge(PurePath(target.name))
+    if verdict.pair is None or verdict.interval_minutes is None:
+        raise ConfigError(f"only an OHLCVT file can be loaded again or overwrite: {verdict.reason}", where=str(source))
+    pair = verdict.pair
+    series = Series(pair.ticker, pair.category, pair.quote, verdict.interval_minutes)
+    return Drop(os.fsencode(target), show_name(os.fspath(target)), stamp_of(source.lstat()), series)
+
+
+async def bring_back(tools: Tools, item: Return, *, overwrite: bool) -> list[Path]:
+    """Move a file into the data folder; returns where it is now: in several places for a split zip.
+
+    Raises:
+        ConfigError: it cannot overwrite, or is no list of refused rows.
+        Unavailable: the data folder cannot be written.
+    """
+    if overwrite:
+        # The ledger knows of the wish before the file can be seen, so that no daemon takes it in without.
+        await _mark(tools, _describe(item.source, item.target))
+    if item.is_rows:
+        await to_thread.run_sync(_rebuild, item.source, item.target)
+        moved = [item.target]
+    else:
+        parts = await to_thread.run_sync(list_parts, os.fspath(item.source))
+        names = [item.target.name] if len(parts) == 1 else [Path(part).name for part in parts]
+        moved = [await move_file(part, item.target.parent, name) for part, name in zip(parts, names, strict=True)]
+    if overwrite:
+        # A daemon that looked in between has forgotten a file that was not there yet.
+        await _mark(tools, _describe(item.target, item.target))
+    await to_thread.run_sync(_tidy, item, moved)
+    return moved
+
+
+async def _mark(tools: Tools, drop: Drop) -> None:
+    await tools.patiently(partial(tools.ledger.register, [drop]))
+    await tools.patiently(partial(tools.ledger.request_overwrite, [drop.path]))
+
+
+def _rebuild(source: Path, target: Path) -> None:
+    """Make a file of the texts in a list of refused rows; it appears as a whole."""
+    partial_path = target.with_name(f".{target.name}.{os.getpid()}.part")
+    rows = 0
+    try:
+        with source.open(encoding="utf-8", newline="") as file, partial_path.open("w", encoding="utf-8") as output:
+            reader = csv.reader(file)
+            if next(reader, None) != ["line", "reason", "text"]:
+                raise ConfigError(
+                    "it does not begin as a list of refused rows",
+                    where=str(source),
+                    remedy="Its columns are line,reason,text: correct only the last one",
+                )
+            for row in reader:
+                if len(row) != 3:
+                    raise ConfigError("a row has other than three columns", where=f"{source}, line {reader.line_num}")
+                if row[0]:
+                    output.write(f"{row[2]}\n")
+                    rows += 1
+            output.flush()
+            os.fsync(output.fileno())
+        if not rows:
+            raise ConfigError("it holds no row", where=str(source))
+        rename_exclusive(os.fspath(partial_path), os.fspath(target))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"it is no CSV in UTF-8: {error}", where=str(source)) from error
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
+def _tidy(item: Return, moved: Sequence[Path]) -> None:
+    """Remove what speaks of the refusal, once the file is safe in its new place."""
+    sync_folders([item.target.parent, item.source.parent])
+    if item.is_rows:
+        item.source.unlink()
+    elif not item.loaded:
+        for path in {item.source, *(item.source.with_name(place.name) for place in moved)}:
+            for suffix in (REASON_SUFFIX, ROWS_SUFFIX):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Chooser(Ingestor):
+    """An ingestor that sees only some files of the data folder, and what is unpacked of zips."""
+
+    chosen: frozenset[bytes] = frozenset()
+
+    async def look(self, busy: Collection[bytes] = ()) -> Selection:
+        """Scan, and leave out what is not chosen."""
+        seen = await Ingestor.look(self, busy)
+        shelf = os.fsencode(self.zips.shelf.root) + b"/"
+        return Selection(
+            [drop for drop in seen.drops if drop.path in self.chosen or drop.path.startswith(shelf)],
+            [refused for refused in seen.refused if refused[0] in self.chosen],
+            [pair for pair in seen.waiting if os.fsencode(pair[0].path) in self.chosen],
+            [found for found in seen.zips if os.fsencode(found.path) in self.chosen],
+        )
+
+
+async def ingest_chosen(tools: Tools, paths: Collection[Path]) -> Summary:
+    """Ingest these files of the data folder now, whatever tiers and intervals are watched, and nothing else there."""
+    recorder = Recorder(tools.listener)
+    summary = recorder.summary
+    watch = tools.watch.model_copy(update={"tiers": ("ALL",), "intervals": ()})
+    chooser = _Chooser(replace(tools, listener=recorder, watch=watch), chosen=frozenset(map(os.fsencode, paths)))
+    trouble = ""
+    for attempt in range(_ROUNDS):
+        selection = await look_once(chooser)
+        if tools.stop.is_set() or not (selection.drops or selection.refused or selection.zips):
+            break
+        try:
+            await _ingest(chooser, selection)
+            trouble = ""
+        except Stopped:
+            break
+        except FeefifodError as error:
+            trouble = str(error)
+            await anyio.sleep(0.3 * 2**attempt)
+    summary.troubles += [trouble] if trouble else []
+    left = await chooser.look()
+    names = [drop.name for drop in left.drops] + [show_name(found.path) for found in left.zips]
+    reasons = [
+        (name, trouble or "it waits for another file of its series, or another process has it") for name in names
+    ]
+    reasons += [(show_name(found.path), settlement.reason) for found, settlement in left.waiting]
+    summary.results += [FileResult(name, FileState.WAITING, reason=reason) for name, reason in reasons]
+    return summary
+
+
+async def _ingest(chooser: _Chooser, selection: Selection) -> None:
+    await chooser.refuse(selection)
+    if any([await chooser.advance(found) for found in selection.zips]):
+        selection = await chooser.look()
+    if selection.drops and (claim := await chooser.claim(selection.drops, orphans=False)):
+        await chooser.run_batch(claim)
