@@ -86,17 +86,19 @@ def _report(findings: Sequence[Finding], as_json: bool) -> None:
 
     from feefifod.log import escape_controls  # noqa: PLC0415 - the same
 
+    console = make_console()
     colours = {"ok": "green", "warning": "yellow", "error": "bold red"}
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
     for finding in findings:
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, min_width=max(map(len, colours)))
+        table.add_column(overflow="fold")
         text = Text(escape_controls(finding.check), style="bold")
         text.append(f": {escape_controls(finding.what)}", style="not bold")
         if finding.level != "ok":
-            text.append(f"\nwhy: {finding.why}", style="not bold dim")
-            text.append(f"\n→ {escape_controls(finding.remedy)}", style="not bold")
+            text.append(f"\n{finding.why}", style="not bold dim")
         table.add_row(Text(finding.level, style=colours[finding.level]), text)
-    console = make_console()
-    console.print(table)
+        console.print(table)
+        if finding.remedy:
+            # Left to the terminal to wrap, so that a command in it can be copied.
+            console.print(f"         → {escape_controls(finding.remedy)}", soft_wrap=True)
     console.print(f"{counts['error']} errors, {counts['warning']} warnings, {counts['ok']} ok")

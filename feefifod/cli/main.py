@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from feefifod import __version__
 from feefifod.cli.options import config_option
+from feefifod.cli.versions import show_versions
 from feefifod.errors import ConfigError, FeefifodError
 from feefifod.log import escape_controls, is_configured, redact
 
@@ -96,7 +96,13 @@ def _accept_config(command: click.Command) -> click.Command:
 
 @click.group(cls=CommandTable, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @config_option
-@click.version_option(__version__, prog_name="feefifod", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    callback=show_versions,
+    help="Show our version, those of servers that answer, and exit.",
+)
 def cli() -> None:
     """Stream Kraken OHLCVT files and API candles into QuestDB, exactly once.
 

@@ -105,6 +105,17 @@ async def check_questdb(name: str, settings: QuestDBSettings, url: str) -> tuple
     return findings, parameters
 
 
+async def read_version(client: QuestDBClient, *, timeout_seconds: float) -> str | None:
+    """Ask a server for its version, such as `9.3.4`; None when it is not understood.
+
+    Raises:
+        Unavailable, Refused: as `QuestDBClient.query`.
+    """
+    [[build]] = (await client.query(load_statement("build"), timeout_seconds=timeout_seconds)).rows
+    found = _VERSION.search(str(build))
+    return ".".join(found.groups()) if found else None
+
+
 def label(name: str) -> str:
     """Name a database of the configuration."""
     return "QuestDB" if name == "questdb" else f"QuestDB {name!r}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")
     yield
-    log.configure("warning")
+    log.configure("warning", stream=sys.__stderr__)
 
 
 @pytest.fixture
