@@ -14,6 +14,7 @@ from feefifod.catalog import LeaseLost
 from feefifod.discover import Settler
 from feefifod.errors import FeefifodError, Refused, Unavailable
 from feefifod.ingest.candidates import show_name
+from feefifod.ingest.finish import NotMoved
 from feefifod.ingest.ingestor import pick_small
 from feefifod.ingest.load import Stopped
 from feefifod.pulse import working
@@ -37,6 +38,31 @@ _BACKOFF_SECONDS: Final = (1.0, 30.0)
 
 
 @dataclass(slots=True)
+class Pause:
+    """How long to be quiet after trouble: longer each time."""
+
+    _failures: int = 0
+    _until: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of it; not above 0 when it is over."""
+        return self._until - time.monotonic()
+
+    def fail(self) -> float:
+        """Begin another one; returns its length."""
+        low, high = _BACKOFF_SECONDS
+        pause: float = min(low * 2 ** min(self._failures, 16), high)
+        self._failures += 1
+        self._until = time.monotonic() + pause
+        return pause
+
+    def succeed(self) -> None:
+        """Begin anew with the shortest one."""
+        self._failures = 0
+
+
+@dataclass(slots=True)
 class Daemon:
     """Watches the data folder and keeps at most two batches going: a sweep, and a small one beside it.
 
@@ -51,8 +77,8 @@ class Daemon:
     _busy: dict[int, frozenset[bytes]] = field(default_factory=dict)
     _slots: dict[str, int] = field(default_factory=dict)
     _zip: bytes | None = None
-    _failures: int = 0
-    _quiet_until: float = 0.0
+    _pause: Pause = field(default_factory=Pause)
+    _moving_pause: Pause = field(default_factory=Pause)
     _started: bool = False
 
     async def run(self) -> None:
@@ -78,9 +104,8 @@ class Daemon:
     async def _round(self, batches: anyio.abc.TaskGroup) -> float:
         """Look once, start what can be started; returns how long to wait for the next look."""
         rescan = self.ingestor.tools.watch.rescan_seconds
-        quiet = self._quiet_until - time.monotonic()
-        if quiet > 0:
-            return min(quiet, rescan)
+        if self._pause.left > 0:
+            return min(self._pause.left, rescan)
         busy = frozenset[bytes]().union(*self._busy.values(), {self._zip} if self._zip else ())
         try:
             selection = await self.ingestor.look(busy)
@@ -89,15 +114,25 @@ class Daemon:
             gathering = self._gather(selection)
             if gathering is not None:
                 return gathering
-            await self.ingestor.refuse(selection)
+            await self._put_away(selection)
             await self.ingestor.forget_missing(selection, busy)
             if selection.drops:
                 await self._start(selection, batches)
             self._start_zip(selection, batches)
         except FeefifodError as error:
             self._fail(error)
-            return max(self._quiet_until - time.monotonic(), 0.0)
+            return max(self._pause.left, 0.0)
         return min(rescan, rescan if pause is None else max(pause, 0.05))
+
+    async def _put_away(self, selection: Selection) -> None:
+        """Bring files to where they belong; a folder that cannot be written holds up nothing else."""
+        if self._moving_pause.left > 0:
+            return
+        try:
+            await self.ingestor.refuse(selection)
+            self._moving_pause.succeed()
+        except NotMoved as error:
+            self._fail(error)
 
     def _start_once(self) -> None:
         if not self._started:
@@ -140,7 +175,7 @@ class Daemon:
     async def _work(self, claim: Claim, slot: str) -> None:
         try:
             await self.ingestor.run_batch(claim)
-            self._failures = 0
+            self._pause.succeed()
         except Stopped:
             structlog.get_logger().info("batch_paused", batch=claim.batch_id)
         except LeaseLost as error:
@@ -180,10 +215,7 @@ class Daemon:
 
     def _fail(self, error: FeefifodError) -> None:
         """Log trouble and be quiet for a while, longer each time."""
-        self._failures += 1
-        low, high = _BACKOFF_SECONDS
-        pause = min(low * 2 ** min(self._failures - 1, 16), high)
-        self._quiet_until = time.monotonic() + pause
+        pause = (self._moving_pause if isinstance(error, NotMoved) else self._pause).fail()
         log = structlog.get_logger()
         emit = log.warning if isinstance(error, Unavailable) else log.error
         emit("trouble", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause)

@@ -12,6 +12,7 @@ import structlog
 
 from feefifod.errors import FeefifodError, Refused
 from feefifod.ingest.candidates import show_name
+from feefifod.ingest.finish import NotMoved
 from feefifod.ingest.ingestor import Ingestor
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.report import FileResult, Summary
@@ -105,18 +106,28 @@ _ELSEWHERE: Final = "another feefifod process is loading it, or another file of 
 async def _run_round(ingestor: Ingestor) -> bool:
     """Ingest one batch of what is complete now, members of zips with it; False when nothing is."""
     selection = await look_once(ingestor)
-    await ingestor.refuse(selection)
+    not_moved = await _refuse(ingestor, selection)
     await ingestor.forget_missing(selection)
     moved_on = [await ingestor.advance(zip_) for zip_ in ingestor.zips.find_due(selection)]
     if any(moved_on):
         selection = await ingestor.look()
+        not_moved = await _refuse(ingestor, selection) or not_moved
+    if selection.drops:
+        claim = await ingestor.claim(selection.drops)
+        if claim is not None:
+            await ingestor.run_batch(claim)
+    if not_moved is not None:
+        raise not_moved
+    return bool(selection.drops) or any(moved_on)
+
+
+async def _refuse(ingestor: Ingestor, selection: Selection) -> NotMoved | None:
+    """Put away what can be; what cannot is said when everything else is done."""
+    try:
         await ingestor.refuse(selection)
-    if not selection.drops:
-        return any(moved_on)
-    claim = await ingestor.claim(selection.drops)
-    if claim is not None:
-        await ingestor.run_batch(claim)
-    return True
+    except NotMoved as error:
+        return error
+    return None
 
 
 async def _add_left_over(ingestor: Ingestor, summary: Summary, reason: str) -> None:

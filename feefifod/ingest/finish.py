@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from feefifod.catalog import FileRecord
+    from feefifod.ingest.candidates import Selection
     from feefifod.ingest.tools import Tools
     from feefifod.model import FileStamp
 
@@ -48,6 +49,10 @@ class Ended:
     rows_odd: int = 0
 
 
+class NotMoved(Unavailable):
+    """Files whose end is recorded cannot be put where they belong; they stay, and other files can be loaded."""
+
+
 def rows_path(tools: Tools, file_id: int) -> Path:
     """Return where the bad rows of a file are collected."""
     return tools.scratch / f"{file_id}.rows.csv"
@@ -57,7 +62,7 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
     """Move, delete or refuse files as recorded, then record where they are.
 
     Raises:
-        Unavailable: a folder cannot be written; the files concerned stay where they are, to be tried again.
+        NotMoved: a folder cannot be written; the files concerned stay where they are, to be tried again.
     """
     moves: list[Move] = []
     ended, trouble = await _move_other_parts(tools, ended)
@@ -79,23 +84,23 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
             except Unavailable as error:
                 trouble = trouble or error
     folders = {Path(os.fsdecode(move.moved_to)).parent for move in moves if move.moved_to}
-    folders |= {Path(item.path).parent for item in ended}
+    folders |= {Path(item.path).parent for item in ended} | {tools.paths.rejected}
     await to_thread.run_sync(sync_folders, [folder for folder in folders if folder.is_dir()])
     await tools.patiently(partial(tools.ledger.finish, fence, moves))
     _report(tools, ended, moves)
     if trouble is not None:
         await tools.patiently(partial(tools.ledger.let_go, fence))
-        raise trouble
+        raise NotMoved(trouble.why, where=trouble.where, remedy=trouble.remedy) from trouble
 
 
 async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
     def check(_: str, place: int) -> None:
         _check(group[place])
 
+    group, trouble = await _keep_all_rows(tools, group)
     targets = [(item.path, _folder_of(tools, item), PurePath(item.path).name) for item in group]
     results = await to_thread.run_sync(rename_group, targets, check)
     moves: list[Move] = []
-    trouble: Unavailable | None = None
     for item, (source, folder, name), result in zip(group, targets, results, strict=True):
         try:
             where = result
@@ -103,17 +108,36 @@ async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Mov
                 # Another file system, or something in the way that `move_file` can name.
                 where = await move_file(source, folder, name)
             if isinstance(where, FileNotFoundError):
-                moves.append(await to_thread.run_sync(_find_moved, item, folder))
-                continue
-            rows = rows_path(tools, item.id)
-            if await to_thread.run_sync(rows.exists):
-                await keep_rows(rows, tools.paths.rejected, name)
-            moves.append(Move(item.id, os.fsencode(where)))
+                moves.append(await to_thread.run_sync(_find_moved, item, folder, name))
+            else:
+                moves.append(Move(item.id, os.fsencode(where)))
         except FileNotFoundError:
             moves.append(Move(item.id, None, "it was gone before it could be moved"))
         except Unavailable as error:
             trouble = error
     return moves, trouble
+
+
+async def _keep_all_rows(tools: Tools, group: Sequence[Ended]) -> tuple[list[Ended], Unavailable | None]:
+    """Move collected bad rows to `rejected/`; returns the files that can follow.
+
+    The rows go first: once the file itself has gone, nothing would show that they still have to.
+    """
+    ready: list[Ended] = []
+    trouble: Unavailable | None = None
+    for item in group:
+        try:
+            await _keep_rows(tools, item)
+            ready.append(item)
+        except Unavailable as error:
+            trouble = error
+    return ready, trouble
+
+
+async def _keep_rows(tools: Tools, item: Ended) -> None:
+    rows = rows_path(tools, item.id)
+    if item.rows_rejected and await to_thread.run_sync(rows.exists):
+        await keep_rows(rows, tools.paths.rejected, shorten(PurePath(item.path).name))
 
 
 async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
@@ -123,9 +147,7 @@ async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Mov
         group = items[start : start + _GROUP]
         try:
             for item in group:
-                rows = rows_path(tools, item.id)
-                if item.rows_rejected and await to_thread.run_sync(rows.exists):
-                    await keep_rows(rows, tools.paths.rejected, PurePath(item.path).name)
+                await _keep_rows(tools, item)
             await to_thread.run_sync(_unlink_all, [item.path for item in group])
         except Unavailable as error:
             return moves, error
@@ -164,18 +186,21 @@ def _folder_of(tools: Tools, item: Ended) -> Path:
     return tools.ingested_zips if judge(PurePath(PurePath(item.path).name)).kind is Kind.ZIP else tools.ingested
 
 
-def _find_moved(item: Ended, folder: Path) -> Move:
+def _find_moved(item: Ended, folder: Path, name: str) -> Move:
     """Say where a file is that is not (as it was) in the data folder: an earlier try may have moved it."""
-    name = PurePath(item.path).name
     stem = name.removesuffix(".csv")
+    replaced = os.path.lexists(item.path)
     if folder.is_dir():
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name == name or entry.name.startswith(f"{stem}."):
                     status = entry.stat(follow_symlinks=False)
-                    if (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode):
+                    renamed = (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode)
+                    # A copy to another file system keeps size and time of modification, to the nanosecond.
+                    alike = (status.st_size, status.st_mtime_ns) == (item.stamp.size, item.stamp.mtime_ns)
+                    if renamed or (alike and not replaced):
                         return Move(item.id, os.fsencode(entry.path))
-    if os.path.lexists(item.path):
+    if replaced:
         return Move(item.id, None, "replaced in the data folder before it was moved")
     return Move(item.id, None, "it was gone before it could be moved")
 
@@ -197,8 +222,7 @@ async def _put_away(tools: Tools, item: Ended) -> Move:
         target = await reject_file(item.path, tools.paths.rejected, name, refusal)
         return Move(item.id, os.fsencode(target))
     except FileNotFoundError:
-        folder = tools.paths.rejected
-        return await to_thread.run_sync(_find_moved, item, folder)
+        return await to_thread.run_sync(_find_moved, item, tools.paths.rejected, name)
     except OSError as error:
         raise Unavailable(
             f"a file cannot be put away: {error.strerror}", where=item.path, remedy="It is tried again"
@@ -254,16 +278,17 @@ def _report(tools: Tools, ended: Sequence[Ended], moves: Sequence[Move]) -> None
         )
 
 
-async def finish_left_over(tools: Tools) -> int:
-    """Finish files whose end is recorded but that were not moved, by whomever; returns how many there were.
+async def finish_left_over(tools: Tools, selection: Selection) -> None:
+    """Finish files whose end is recorded but that were not moved, by whomever, and take them out of `selection`.
 
     Raises:
-        Unavailable: as `carry_out`.
+        NotMoved: as `carry_out`.
     """
     fence, records = await tools.patiently(tools.ledger.adopt_unmoved)
     if records:
+        decided = {record.path for record in records}
+        selection.drops = [drop for drop in selection.drops if drop.path not in decided]
         await carry_out(tools, fence, [_ended(record) for record in records])
-    return len(records)
 
 
 def _ended(record: FileRecord) -> Ended:

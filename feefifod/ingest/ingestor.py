@@ -60,11 +60,10 @@ class Ingestor:
         return select(found + members, settlements, self.tools.watch, self.tools.tiers)
 
     async def prepare(self) -> str:
-        """Make sure that the table is there and right, and return its identity; finish what was left over.
+        """Make sure that the table is there and right, and return its identity.
 
         Raises:
             Refused: the table has other columns.
-            Unavailable: files whose end is recorded cannot be moved; ingestion can go on.
         """
         tools = self.tools
         identity = await tools.patiently(partial(read_identity, tools.client, tools.questdb.table))
@@ -75,14 +74,14 @@ class Ingestor:
         return str(identity)
 
     async def refuse(self, selection: Selection) -> None:
-        """Record files whose very name is refused, and put away whatever has to be.
+        """Record files whose very name is refused, and put away whatever has to be; `selection` loses the latter.
 
         Raises:
-            Unavailable: a folder cannot be written.
+            NotMoved: a folder cannot be written; the other files can be loaded all the same.
         """
         if selection.refused:
             await self.tools.patiently(partial(self.tools.ledger.refuse, selection.refused))
-        await finish_left_over(self.tools)
+        await finish_left_over(self.tools, selection)
 
     async def claim(self, drops: Sequence[Drop], *, orphans: bool = True) -> Claim | None:
         """Register complete files and claim what is free of them; see `Ledger.claim`."""

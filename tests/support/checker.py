@@ -105,7 +105,7 @@ def expect_rows(dropped: Iterable[Dropped]) -> dict[Key, Values]:
     wave wins against what is stored, except content that is known already: it is not loaded again.
     """
     stored: dict[Key, Values] = {}
-    known: set[tuple[str, int, str, bytes]] = set()
+    known: set[tuple[tuple[str, int, str], bytes]] = set()
     waves: dict[int, list[Dropped]] = {}
     for drop in dropped:
         waves.setdefault(drop.wave, []).append(drop)
@@ -113,10 +113,10 @@ def expect_rows(dropped: Iterable[Dropped]) -> dict[Key, Values]:
         merged: dict[Key, Values] = {}
         for drop in drops:
             found = read_file(drop.name, drop.content)
-            series = {(*key[:3], hashlib.sha256(drop.content).digest()) for key in found}
-            if series & known:
+            content = hashlib.sha256(drop.content).digest()
+            if not found or ((series := next(iter(found))[:3]), content) in known:
                 continue
-            known |= series
+            known.add((series, content))
             for key, values in found.items():
                 if key not in merged or _rank(values) >= _rank(merged[key]):
                     merged[key] = values

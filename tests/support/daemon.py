@@ -240,7 +240,11 @@ class World:
 
     def states(self) -> dict[str, int]:
         """Count the ledger's rows by state."""
-        return {row["state"]: row["n"] for row in self.ask("SELECT state, count(*) AS n FROM file GROUP BY state")}
+        try:
+            rows = self.ask("SELECT state, count(*) AS n FROM file GROUP BY state")
+        except asyncpg.UndefinedTableError:
+            return {}  # The first process is still starting.
+        return {row["state"]: row["n"] for row in rows}
 
     def wait_finished(self, count: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until so many files have come to their end."""
