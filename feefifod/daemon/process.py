@@ -120,7 +120,7 @@ class _Process:
                 daemon.reconfigure(settings.watch, settings.tiers)
                 timetable.keep(settings.schedules, settings.sources)
 
-            reloader = Reloader(self._settings, self._read, apply, self._notifier)
+            reloader = Reloader(self._settings, self._read, apply, self._notifier, self._stop)
             tasks.start_soon(reloader.run, hangups, name="reload")
             await daemon.run()
             tasks.cancel_scope.cancel()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import AsyncIterable, Callable
 
+    import anyio
+
     from feefifod.config import Settings
     from feefifod.notify import Notifier
 
@@ -30,16 +32,20 @@ class Reloader:
     Args:
         read: reads it as at the start.
         apply: makes what can change as it is in these settings.
+        stop: set when the daemon drains; nothing changes any more then.
     """
 
     settings: Settings
     read: Callable[[], Settings]
     apply: Callable[[Settings], None]
     notifier: Notifier
+    stop: anyio.Event
 
     async def run(self, hangups: AsyncIterable[signal.Signals]) -> None:
         """Reload once for every signal, until cancelled."""
         async for _ in hangups:
+            if self.stop.is_set():
+                continue
             self.notifier.reloading()
             self.reload()
             self.notifier.ready()
