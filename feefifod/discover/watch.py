@@ -44,9 +44,10 @@ class Waker:
                     ignore_permission_denied=True,
                 ):
                     self.wake()
-            except (OSError, RuntimeError) as error:
+            except* (OSError, RuntimeError) as group:
                 # One hostile name can kill a watcher, and a folder can be away; the rescan covers the time between.
-                log.warning("watcher_restarted", folder=self._folder, error=str(error))
+                # From the watcher's own thread the error comes in a group.
+                log.warning("watcher_restarted", folder=self._folder, error=str(group.exceptions[0]))
                 self.wake()
                 with anyio.move_on_after(_RESTART_SECONDS):
                     await self._stop.wait()
