@@ -100,16 +100,18 @@ class Load:
         room = anyio.Semaphore(_SENDS)
         stopped = False
         async with inbox, anyio.create_task_group() as sends:
+            # Room first: a window that waits here would be one more in memory.
+            await room.acquire()
             async for window in inbox:
                 sending = Sending(window)
                 del window
                 self._sending.append(sending)
-                await room.acquire()
                 sends.start_soon(self._send, sending, room, name="send")
                 del sending
                 if self.tools.stop.is_set():
                     stopped = True
                     break
+                await room.acquire()
         return stopped
 
     async def _send(self, sending: Sending, room: anyio.Semaphore) -> None:

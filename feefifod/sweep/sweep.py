@@ -145,6 +145,7 @@ class Sweep:
                         await outbox.send(slab)
                     except anyio.BrokenResourceError:
                         return  # What comes after us has stopped; its own error is the one to report.
+                    del slab  # Not kept while the next one is read.
                 start = until
 
     async def _read_window(self, start: int, until: int) -> AsyncIterator[Slab]:
@@ -223,11 +224,12 @@ class Sweep:
                     sum(count for part in slab.parts for _, count in part.pieces),
                     sum(part.bytes for part in slab.parts),
                 )
-                del slab
+                del slab, frame
                 try:
                     await outbox.send(window)
                 except anyio.BrokenResourceError:
                     return  # As above.
+                del window
 
     def close(self) -> None:
         """Close all files."""
