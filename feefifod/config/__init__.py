@@ -6,6 +6,7 @@ from feefifod.config.editing import replace_file, set_value
 from feefifod.config.keys import flatten
 from feefifod.config.loading import Loaded, find_file, load
 from feefifod.config.settings import (
+    AlertSettings,
     EmbeddedSettings,
     HttpSettings,
     LogSettings,
@@ -22,6 +23,7 @@ from feefifod.config.settings import (
 )
 
 __all__ = [
+    "AlertSettings",
     "EmbeddedSettings",
     "HttpSettings",
     "Loaded",

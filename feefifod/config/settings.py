@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -145,6 +146,32 @@ class HttpSettings(Section):
         return listen
 
 
+class AlertSettings(Section):
+    """Who is told of trouble, and of its end: rejected files, a suspended table, failed schedules, a full disk."""
+
+    webhook_url: SecretStr = Field(default=SecretStr(""), description='gets a JSON document by POST; "" = off')
+    command: str = Field(default="", description='gets the same on its standard input; "" = off')
+    check_seconds: float = Field(default=60.0, ge=0.1, le=86400, description="between two looks")
+    quiet_hours: float = Field(default=0, ge=0, le=8760, description="alert when nothing is ingested so long; 0 = off")
+    at_most_per_hour: int = Field(default=20, ge=1, le=1000, description="more are held back")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _check_webhook_url(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value():
+            _split_url(url.get_secret_value(), ("http", "https"), expected='http(s)://host/path, or "" for off')
+        return url
+
+    @field_validator("command")
+    @classmethod
+    def _check_command(cls, command: str) -> str:
+        try:
+            shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"cannot be taken apart as a shell would: {error}") from None
+        return command
+
+
 class LogSettings(Section):
     """Logging."""
 
@@ -248,6 +275,7 @@ class Settings(Section):
     pipeline: PipelineSettings = PipelineSettings()
     watch: WatchSettings = WatchSettings()
     http: HttpSettings = HttpSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     sources: SourcesSettings = SourcesSettings()
     schedules: tuple[ScheduleSettings, ...] = ()
@@ -282,7 +310,8 @@ class Settings(Section):
         """List the values that must not be shown: passwords, also the one inside PostgreSQL's URL."""
         passwords = [database.password.get_secret_value() for database in self.databases.values()]
         inside = urlsplit(self.postgres.url.get_secret_value()).password or ""
-        return tuple(value for value in (*passwords, inside, unquote(inside)) if value)
+        hook = self.alerts.webhook_url.get_secret_value()
+        return tuple(value for value in (*passwords, inside, unquote(inside), hook) if value)
 
 
 def pick_database(settings: Settings, name: str = "questdb") -> QuestDBSettings:

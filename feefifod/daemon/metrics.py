@@ -84,6 +84,7 @@ class Metrics:
         self.registry.register(_ApiCalls())
         self._uncovered_since: float | None = None
         self._trouble = ("", 0.0)
+        self.done_at: float | None = None
         self.loading = self.sent_rows = self.files = self.rows = self.rejected_files = 0
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -109,6 +110,8 @@ class Metrics:
     def file_finished(self, result: FileResult) -> None:
         """Count it."""
         self.files += 1
+        if result.state is FileState.DONE:
+            self.done_at = time.monotonic()
         self.rows += result.rows_accepted
         self.rejected_files += result.failed
         self._finished.labels(result.state).inc()

@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from feefifod import __version__
+from feefifod.daemon.alarm import Alarm
 from feefifod.daemon.answers import Answerer
 from feefifod.daemon.daemon import Daemon
 from feefifod.daemon.metrics import Metrics, WatchedLedger
@@ -121,6 +122,7 @@ class _Process:
                 timetable.keep(settings.schedules, settings.sources)
 
             reloader = Reloader(self._settings, self._read, apply, self._notifier, self._stop)
+            tasks.start_soon(Alarm(outlook, metrics).run, name="alarm")
             tasks.start_soon(reloader.run, hangups, name="reload")
             await daemon.run()
             tasks.cancel_scope.cancel()

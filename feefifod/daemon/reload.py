@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from feefifod.config import Settings
     from feefifod.notify import Notifier
 
-_CHANGEABLE: Final = ("watch", "tiers", "schedules", "sources", "log")
+_CHANGEABLE: Final = ("watch", "tiers", "schedules", "sources", "alerts", "log")
 _FIXED: Final = frozenset({"watch.poll"})
 """The watcher of the folder is made once."""
 

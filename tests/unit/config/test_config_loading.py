@@ -106,6 +106,7 @@ class TestEnvironment:
         special = {
             "databases.questdb.url": "http://h:1",
             "postgres.url": "postgresql://u@h/d",
+            "alerts.webhook_url": "https://h/hook",
             "sources.massive.base_url": "http://127.0.0.1:1",
             "sources.finnhub.base_url": "http://127.0.0.1:1",
             "databases.questdb.partition_by": "WEEK",

@@ -1,0 +1,82 @@
+"""Bringing an alert to a webhook, to a command, or to both. What cannot be brought is logged, and never raised."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import anyio
+import structlog
+from yarl import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from feefifod.config import AlertSettings
+
+_ATTEMPTS: Final = 4
+_PAUSE_SECONDS: Final = 2.0
+_POST_SECONDS: Final = 15.0
+_COMMAND_SECONDS: Final = 30.0
+_SECRET_VARIABLES: Final = ("NOTIFY_SOCKET", "MASSIVE_API_KEY", "FINNHUB_API_KEY", "CREDENTIALS_DIRECTORY")
+
+
+async def deliver(
+    document: Mapping[str, Any], settings: AlertSettings, *, pause_seconds: float = _PAUSE_SECONDS
+) -> bool:
+    """POST the document as JSON, and give it to the command on its standard input; tells whether all went well."""
+    body = json.dumps(document).encode()
+    url = settings.webhook_url.get_secret_value()
+    posted = await _post(body, url, pause_seconds) if url else True
+    ran = await _run(body, settings.command) if settings.command else True
+    return posted and ran
+
+
+async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
+    log = structlog.get_logger().bind(host=URL(url).host)
+    timeout = aiohttp.ClientTimeout(total=_POST_SECONDS)
+    headers = {"Content-Type": "application/json", "User-Agent": "feefifod"}
+    reason = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            await anyio.sleep(pause_seconds * 4 ** (attempt - 1))
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session,
+                session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+            ):
+                if response.status < 300:
+                    return True
+                reason = f"HTTP {response.status}"
+                if response.status < 500 and response.status not in (408, 429):
+                    break
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # Only the kind: the text can hold the address, which is a secret of many chat services.
+            reason = type(error).__name__
+    log.warning("alert_not_delivered", way="webhook", reason=reason)
+    return False
+
+
+async def _run(body: bytes, command: str) -> bool:
+    environment = {name: value for name, value in os.environ.items() if name not in _SECRET_VARIABLES}
+    run = partial(
+        anyio.run_process, shlex.split(command), input=body, stdout=subprocess.DEVNULL, env=environment, check=False
+    )
+    try:
+        with anyio.fail_after(_COMMAND_SECONDS):
+            done = await run()
+    except TimeoutError:
+        reason = f"it runs for more than {_COMMAND_SECONDS:g} s"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    else:
+        if done.returncode == 0:
+            return True
+        reason = f"it ended with {done.returncode}: {done.stderr.decode(errors='replace')[-200:].strip()}"
+    structlog.get_logger().warning("alert_not_delivered", way="command", reason=reason)
+    return False
