@@ -108,7 +108,7 @@ def _unwritable(folder: Path, why: str) -> Unavailable:
 
 def _candidates(folder: Path, name: str) -> Iterable[Path]:
     yield folder / name
-    stem, dot, ending = name.partition(".csv")
+    stem, dot, ending = name.partition(".zip" if ".zip" in name else ".csv")
     for attempt in range(_TRIES):
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         extra = f"-{attempt}" if attempt else ""

@@ -41,6 +41,9 @@ def show(document: Document, settings: Settings) -> None:
         ("files", _join(document["files"])),
         ("rows", _join(document["rows"])),
     ]
+    facts += [
+        ("zip", f"{item['name']}: {item['done']} of {item['members'] or '?'} members done") for item in document["zips"]
+    ]
     facts += [("schedule", _tell_schedule(item)) for item in document["schedules"]]
     console = make_console()
     console.print(make_facts(facts))

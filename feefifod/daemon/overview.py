@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from feefifod.backfill.schedules import ScheduleStatus
-    from feefifod.catalog import Database
+    from feefifod.catalog import Database, ZipRecord
     from feefifod.config import ScheduleSettings, Settings
 
 DATABASE: Final = "questdb"
@@ -55,25 +55,27 @@ async def gather(
         Refused: the state folder is closed to us.
     """
     questdb, table_id = await _look_at_questdb(settings, questdb_url, look_seconds)
-    ledger, states, rows, schedules = await _look_at_ledger(settings, postgres, table_id, look_seconds)
+    ledger = await _look_at_ledger(settings, postgres, table_id, look_seconds)
+    states = ledger.states
     wanted, trouble = await to_thread.run_sync(_count_wanted, settings, abandon_on_cancel=True)
     files: dict[str, int | None] = {str(state): None if states is None else states.get(state, 0) for state in FileState}
-    # Files that are being loaded or moved lie in the data folder too.
-    in_work = (files[FileState.LOADING] or 0) + (files[FileState.MOVING] or 0)
+    # Files that are being loaded or moved lie in the data folder too, but for members of zips.
+    in_work = (files[FileState.LOADING] or 0) + (files[FileState.MOVING] or 0) - ledger.busy_copies
     files[FileState.WAITING] = None if wanted is None else max(wanted - in_work, 0)
     daemon = read_daemon(settings.paths.state)
     return {
         "files": files,
-        "rows": rows,
+        "rows": ledger.rows,
+        "zips": ledger.zips,
         "data": {"folder": str(settings.paths.data), "error": trouble},
         "questdb": questdb,
-        "postgres": ledger,
+        "postgres": ledger.document,
         "daemon": {
             "running": daemon is not None,
             "pid": daemon.pid if daemon else None,
             "since": daemon.since.isoformat(timespec="seconds") if daemon else None,
         },
-        "schedules": schedules,
+        "schedules": ledger.schedules,
     }
 
 
@@ -99,27 +101,54 @@ async def _look_at_questdb(settings: Settings, url: str | None, look_seconds: fl
     return document, str(identity) if identity else _NO_TABLE_ID
 
 
+@dataclass(slots=True)
+class _LedgerLook:
+    """What PostgreSQL knows; `busy_copies` are members of zips in work, which lie in scratch space."""
+
+    schedules: list[Document]
+    document: Document = field(default_factory=lambda: {"reachable": False, "error": NOT_RUNNING})
+    states: dict[FileState, int] | None = None
+    rows: dict[str, int | None] = field(default_factory=lambda: {"accepted": None, "rejected": None})
+    zips: list[Document] = field(default_factory=list)
+    busy_copies: int = 0
+
+
 async def _look_at_ledger(
     settings: Settings,
     postgres: AbstractAsyncContextManager[Database] | None,
     table_id: str | None,
     look_seconds: float,
-) -> tuple[Document, dict[FileState, int] | None, dict[str, int | None], list[Document]]:
-    """Look at what PostgreSQL knows: whether it answers, files by state, rows, and schedules."""
-    rows: dict[str, int | None] = {"accepted": None, "rejected": None}
-    unknown = [_describe_schedule(schedule) for schedule in settings.schedules]
+) -> _LedgerLook:
+    """Look at what PostgreSQL knows: whether it answers, files by state, rows, zips and schedules."""
+    look = _LedgerLook([_describe_schedule(schedule) for schedule in settings.schedules])
     if postgres is None:
-        return {"reachable": False, "error": NOT_RUNNING}, None, rows, unknown
+        return look
     try:
         with anyio.fail_after(look_seconds):
             async with postgres as database:
                 ledger = Ledger(database)
                 table_id = await ledger.bound_table(DATABASE) if table_id is None else table_id
-                states, rows["accepted"], rows["rejected"] = await ledger.count_states(table_id)
+                look.states, look.rows["accepted"], look.rows["rejected"] = await ledger.count_states(table_id)
+                look.busy_copies = await ledger.zips.count_busy_copies()
+                look.zips = [_describe_zip(record) for record in await ledger.zips.list_unfinished(table_id)]
                 listed = await list_results(database, settings.schedules, datetime.now(UTC))
+                look.schedules = [_describe_result(status) for status in listed]
+                look.document = {"reachable": True, "error": None}
     except (FeefifodError, TimeoutError) as error:
-        return {"reachable": False, "error": _say(error, look_seconds)}, None, rows, unknown
-    return {"reachable": True, "error": None}, states, rows, [_describe_result(status) for status in listed]
+        look.document = {"reachable": False, "error": _say(error, look_seconds)}
+        look.states = None
+    return look
+
+
+def _describe_zip(record: ZipRecord) -> Document:
+    return {
+        "name": record.name,
+        "state": str(record.state),
+        "done": record.done,
+        "members": record.members,
+        "states": {str(state): count for state, count in record.states.items()},
+        "reason": record.reason,
+    }
 
 
 def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:
