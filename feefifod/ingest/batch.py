@@ -19,7 +19,7 @@ from feefifod.catalog.ledger import LEASE_SECONDS, RENEW_SECONDS
 from feefifod.discover import open_drop
 from feefifod.errors import BadInput, FeefifodError, Refused, Unavailable
 from feefifod.ingest.finish import Ended, carry_out, rows_path
-from feefifod.ingest.inspect import Inspection, inspect_files
+from feefifod.ingest.inspect import Inspection, find_changed, inspect_files
 from feefifod.ingest.load import Load, Stopped, make_sweep
 from feefifod.ingest.prove import NotProven, expect, prove
 from feefifod.model import Asset, Category, FileState
@@ -149,6 +149,8 @@ class Batch:
                 self.tools.stop.set()
 
     async def _give_back(self, files: Sequence[ClaimedFile], reason: str) -> None:
+        if not files:
+            return
         ids = [file.id for file in files]
         await self.tools.patiently(partial(self.tools.ledger.release, self.claim, ids, reason))
         for file in files:
@@ -224,6 +226,10 @@ class Batch:
             # Nothing that was acknowledged can be trusted: begin again without a checkpoint.
             await self._give_back(list(files.values()), error.why)
             raise
+        changed = await to_thread.run_sync(find_changed, list(files.values()))
+        await self._give_back(changed, "it was changed or replaced while it was read")
+        for file in changed:
+            del files[file.id]
         await self._record(files, sweep, ordered)
         rows = sum(sweep.tallies[file_id].rows for file_id in files)
         seconds = time.monotonic() - started

@@ -83,6 +83,18 @@ def inspect_file(file: ClaimedFile) -> Inspection:
         os.close(fd)
 
 
+def find_changed(files: Sequence[ClaimedFile]) -> list[ClaimedFile]:
+    """Return the files that are not any more what they were when they were claimed. Blocking."""
+    return [file for file in files if not _is_unchanged(file)]
+
+
+def _is_unchanged(file: ClaimedFile) -> bool:
+    try:
+        return stamp_of(os.lstat(file.path)) == file.stamp
+    except OSError:
+        return False
+
+
 def _look(fd: int, file: ClaimedFile) -> Inspection:
     start = os.pread(fd, _HEAD_BYTES, 0)
     sha256, blank = (file.sha256, False) if file.sha256 else _hash(fd)
