@@ -167,12 +167,12 @@ def checksum_frame(frame: Frame) -> dict[SeriesMonth, Checksum]:
     """Work out the fingerprints of a frame, which has rows, as the server does."""
     months = group_months(frame)
     columns = _sum_up(frame, months.order, months.starts)
-    sums = columns.pop("sums")
+    names = [name for name in columns if name != "sums"]
+    values = zip(*(columns[name].tolist() for name in names), strict=True)
+    sums = columns["sums"].T.tolist()
     return {
-        key: Checksum(
-            **{name: column[place].item() for name, column in columns.items()}, sums=tuple(sums[:, place].tolist())
-        )
-        for place, key in enumerate(months.keys)
+        key: Checksum(**dict(zip(names, row, strict=True)), sums=tuple(totals))
+        for key, row, totals in zip(months.keys, values, sums, strict=True)
     }
 
 

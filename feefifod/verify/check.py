@@ -7,6 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+import anyio
 from anyio import to_thread
 
 from feefifod.model import Source
@@ -15,6 +16,7 @@ from feefifod.sweep import Irregular
 from feefifod.verify.archived import Archived, Lost, find_archived
 from feefifod.verify.candles import FileRows, compare_rows
 from feefifod.verify.groups import end_month
+from feefifod.verify.kit import bare_errors
 from feefifod.verify.report import Difference, Kind, RowCounts, format_month
 from feefifod.verify.sweeping import Entry, Span, sweep_archive
 
@@ -64,8 +66,13 @@ class Check:
             Refused: a server says no, or is away for too long.
         """
         lost = await self._find_files()
-        expected = await self._read_files(lost)
-        found = await self._read_table()
+        everything: dict[SeriesMonth, Checksum] = {}
+        with bare_errors():
+            async with anyio.create_task_group() as tasks:
+                # The server works out its side while we work out ours.
+                tasks.start_soon(self._read_table, everything, name="table")
+                expected = await self._read_files(lost)
+        found = {key: checksum for key, checksum in everything.items() if key[:3] in self.entries}
         suspects = [key for key in expected.keys() | found.keys() if not _agree(expected.get(key), found.get(key))]
         rows = await self._look_at_rows(suspects, expected, found)
         differences = [_tell_lost(member, item) for member, item in lost]
@@ -126,11 +133,11 @@ class Check:
         """Return the files of some series."""
         return [entry for key in keys for entry in self.entries[key]]
 
-    async def _read_table(self) -> dict[SeriesMonth, Checksum]:
+    async def _read_table(self, found: dict[SeriesMonth, Checksum]) -> None:
         if not self.entries:
-            return {}
+            return
         first, until = self.span.start_seconds or _FIRST_SECONDS, self.span.until_seconds or _UNTIL_SECONDS
-        found = await self.kit.patiently(
+        found |= await self.kit.patiently(
             partial(
                 read_checksums,
                 self.kit.client,
@@ -142,7 +149,6 @@ class Check:
                 last_us=until * 1_000_000 - 1,
             )
         )
-        return {key: checksum for key, checksum in found.items() if key[:3] in self.entries}
 
     async def _look_at_rows(
         self,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from feefifod.model import Series
 
 _GROUP_FILES: Final = 2_000
-_GROUP_MONTHS: Final = 20_000
+_GROUP_MONTHS: Final = 40_000
 _GROUP_ROWS: Final = 8_000_000
 _MONTH_SECONDS: Final = 2_629_746
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +17,7 @@ from feefifod.patience import Trouble, persist
 from feefifod.verify.report import SilentListener
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from feefifod.catalog import Assets
@@ -75,3 +75,14 @@ class Kit:
         """
         result, _ = await persist(attempt, Trouble(self.patience_seconds))
         return result
+
+
+@contextmanager
+def bare_errors() -> Iterator[None]:
+    """Let the one error of a task group reach the caller as itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise

@@ -16,6 +16,7 @@ from feefifod.errors import BadInput, FeefifodError, Unavailable
 from feefifod.model import Frame
 from feefifod.sweep import FileChanged, Slab, Sweep, order_file
 from feefifod.sweep.merge import merge_parts
+from feefifod.verify.kit import bare_errors
 from feefifod.verify.overwritten import drop_overwritten
 
 if TYPE_CHECKING:
@@ -68,14 +69,12 @@ async def sweep_archive(kit: Kit, entries: Sequence[Entry], span: Span, take: Ta
         are any, the sweep has ended early and what was handed over is void.
     """
     wanted = [e for e in entries if span.touches(e.archived.file.first_seconds, e.archived.file.last_seconds)]
-    try:
-        async with kit.lend_scratch() as scratch:
-            ordered, refused = await _order(kit, [e for e in wanted if e.archived.irregular], scratch)
-            return refused or await _sweep(kit, wanted, ordered, span, take)
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
-        raise
+    async with kit.lend_scratch() as scratch:
+        ordered, refused = await _order(kit, [e for e in wanted if e.archived.irregular], scratch)
+        if refused:
+            return refused
+        with bare_errors():
+            return await _sweep(kit, wanted, ordered, span, take)
 
 
 async def _sweep(

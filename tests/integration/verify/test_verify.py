@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import zipfile
 from datetime import UTC, datetime
 
@@ -270,3 +271,24 @@ def test_without_a_table_there_is_nothing_to_compare_with(bench: Bench) -> None:
 
     assert outcome.code == 1
     assert "setup-questdb-schema" in outcome.err
+
+
+def test_whatever_came_in_over_whatever_else_is_understood(bench: Bench) -> None:
+    chance = random.Random(5)
+    names = ("XBTUSD_60.csv", "BTCUSD_60.csv", "sub/XBTUSD_60.csv", "sub/BTCUSD_60.csv")
+    for _ in range(3):
+        files = {}
+        for name in names:
+            hours = chance.sample(range(60), 30)
+            if chance.random() < 0.5:
+                hours.sort()
+            rows = [
+                f"{samples.START + hour * 3600},{chance.random()},9,0.1,{chance.random()},{chance.randrange(1, 3)},"
+                f"{chance.randrange(1, 4)}"
+                for hour in hours
+            ]
+            files[name] = samples.text(rows)
+        bench.load(files)
+
+        assert bench.verify(code=0)["series"] == 1
+    assert len(bench.stored()) == 60

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from feefifod.model import INT_NULL, Frame, Source
@@ -65,6 +65,7 @@ def slow(values: list[float], times: list[int], scale: int) -> int:
     return total % 2**64
 
 
+@settings(max_examples=40)
 @given(tables)
 def test_it_is_what_the_definition_says(table: list[Row]) -> None:
     frame = make_frame(table)
@@ -93,6 +94,7 @@ def test_it_is_what_the_definition_says(table: list[Row]) -> None:
         assert checksum.exact
 
 
+@settings(max_examples=40)
 @given(tables, st.randoms(use_true_random=False), st.integers(0, 30))
 def test_order_and_cuts_do_not_matter(table: list[Row], chance: object, cut: int) -> None:
     whole = checksum_frame(make_frame(table))
@@ -110,6 +112,7 @@ def test_order_and_cuts_do_not_matter(table: list[Row], chance: object, cut: int
     assert parts == whole
 
 
+@settings(max_examples=40)
 @given(tables, st.data())
 def test_a_change_of_one_bit_changes_it(table: list[Row], data: st.DataObject) -> None:
     frame = make_frame(table)
