@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := feefifod tests bench
 
-.PHONY: run test check install dev chaos bench format lock sample clean help
+.PHONY: run test check install dev chaos bench docs format lock clean help
 
 help:
 	@echo "make run      set up, then run the daemon on embedded servers"
@@ -14,7 +14,8 @@ help:
 	@echo "make check    ruff, mypy, import-linter, layout tests, known vulnerabilities"
 	@echo "make install  leave $(BIN)/feefifod, with the embedded servers"
 	@echo "make chaos    the tests that take long"
-	@echo "make bench    measure speed and memory"
+	@echo "make bench    measure speed and memory: make bench BENCH='--full --write'"
+	@echo "make docs     write the references of commands and settings anew"
 
 run: install
 	@echo
@@ -42,6 +43,9 @@ chaos: dev
 
 bench: dev
 	$(BIN)/python -m bench $(BENCH)
+
+docs: dev
+	$(BIN)/python -m feefifod.cli.references docs
 
 format: dev
 	$(BIN)/ruff check --fix $(SOURCES)

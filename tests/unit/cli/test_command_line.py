@@ -159,6 +159,7 @@ class TestExitCodes:
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(redaction, "_known", {"hunter2"})
+        monkeypatch.setattr(setup, "_handler", None)  # Another test of this process may have set logging up.
         assert self.end(ValueError("hunter2")) == 1
         err = capsys.readouterr().err
         assert "Traceback" in err
