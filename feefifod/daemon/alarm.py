@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import structlog
 
 from feefifod.alerts import Alerter, deliver
 from feefifod.log import redact
@@ -30,31 +31,36 @@ class Alarm:
 
     outlook: Outlook
     metrics: Metrics
+    _alerter: Alerter = field(default_factory=lambda: Alerter(0))
+    _rejected: int = 0
+    _started: float = field(default_factory=time.monotonic)
 
     async def run(self) -> None:
-        """Check every so often; without anybody to tell, nothing is looked at."""
-        alerter = Alerter(self._settings.at_most_per_hour)
-        rejected = self.metrics.rejected_files
-        started = time.monotonic()
+        """Check every so often. Whatever goes wrong with it must not disturb ingestion."""
         while True:
-            settings = self._settings
-            await anyio.sleep(settings.check_seconds)
-            if not (settings.webhook_url.get_secret_value() or settings.command):
-                continue
-            alerter.at_most_per_hour = settings.at_most_per_hour
-            now = time.monotonic()
-            view = await self.outlook.look()
-            conditions = dict(find_conditions(view))
-            quiet_seconds = now - max(self.metrics.done_at or started, started)
-            if settings.quiet_hours and quiet_seconds > settings.quiet_hours * _HOUR_SECONDS:
-                conditions["quiet"] = f"nothing was ingested for {settings.quiet_hours:g} hours"
-            alerts = list(alerter.compare(conditions, now))
-            if new := self.metrics.rejected_files - rejected:
-                told = list(alerter.happened("rejected", f"{new} files were rejected; see: feefifod rejects", now))
-                rejected += new if told else 0
-                alerts += told
-            for alert in alerts:
-                await self._tell(alert)
+            await anyio.sleep(self._settings.check_seconds)
+            try:
+                await self._check()
+            except Exception:
+                structlog.get_logger().exception("alarm_failed")
+
+    async def _check(self) -> None:
+        settings = self._settings
+        if not (settings.webhook_url.get_secret_value() or settings.command):
+            return
+        self._alerter.at_most_per_hour = settings.at_most_per_hour
+        now = time.monotonic()
+        conditions = dict(find_conditions(await self.outlook.look()))
+        quiet_seconds = now - (self.metrics.done_at or self._started)
+        if settings.quiet_hours and quiet_seconds > settings.quiet_hours * _HOUR_SECONDS:
+            conditions["quiet"] = f"nothing was ingested for {settings.quiet_hours:g} hours"
+        alerts = list(self._alerter.compare(conditions, now))
+        if new := self.metrics.rejected_files - self._rejected:
+            told = list(self._alerter.happened("rejected", f"{new} files were rejected; see: feefifod rejects", now))
+            self._rejected += new if told else 0
+            alerts += told
+        for alert in alerts:
+            await self._tell(alert)
 
     @property
     def _settings(self) -> AlertSettings:

@@ -12,7 +12,7 @@ import anyio
 from anyio import to_thread
 
 from feefifod.daemon import overview
-from feefifod.errors import Refused
+from feefifod.errors import FeefifodError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,7 +101,7 @@ class Outlook:
                 )
         except TimeoutError:
             return View(None, disks, f"a look at servers and folders takes longer than {_LOOK_SECONDS:g} s")
-        except Refused as error:
+        except (FeefifodError, OSError) as error:
             return View(None, disks, str(error))
         return View(document, disks)
 

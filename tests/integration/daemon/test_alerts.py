@@ -100,3 +100,6 @@ async def test_what_cannot_be_delivered_is_not_raised(hook: Hook, capsys: pytest
     hook.answers = [500, 200]
     assert await deliver({"text": "x"}, AlertSettings.model_validate({"webhook_url": hook.url}), pause_seconds=0.01)
     assert hook.heard == [{"text": "x"}]
+    assert await deliver({"text": "x" * 200_000}, AlertSettings.model_validate({"command": "/bin/true"})), (
+        "unread is fine"
+    )
