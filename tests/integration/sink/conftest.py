@@ -19,8 +19,8 @@ from pyarrow import parquet
 from feefifod.config.settings import QuestDBSettings
 from feefifod.errors import Unavailable
 from feefifod.model import INT_NULL, Frame, Source
-from feefifod.servers import Endpoints
 from feefifod.patience import OnTrouble
+from feefifod.servers import Endpoints
 from feefifod.sink import BulkLane, IlpLane, Lane, QuestDBClient, ensure_table
 from tests.support.embedded import run_pair, unique_name
 

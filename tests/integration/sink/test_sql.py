@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from feefifod.config.settings import QuestDBSettings
 from feefifod.errors import ConfigError, Refused, Unavailable
-from feefifod.sink import QuestDBClient
 from feefifod.patience import persist
+from feefifod.sink import QuestDBClient
 from feefifod.sink.sql import Identifier, Instant, render
 from tests.integration.sink.conftest import Serve, listening
 
