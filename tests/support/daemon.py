@@ -251,7 +251,10 @@ class World:
         ends = ("done", "duplicate", "rejected", "empty")
 
         def finished() -> bool:
-            states = self.states()
+            try:
+                states = self.states()
+            except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+                return False  # A test may have killed it.
             return sum(states.get(end, 0) for end in ends) >= count
 
         try:
