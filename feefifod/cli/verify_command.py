@@ -131,7 +131,7 @@ def _show_difference(console: Console, difference: Difference) -> None:
         if facts is not None:
             console.print(
                 f"  {name}: {facts['rows']:,} rows from {facts['first']} to {facts['last']},"
-                f" {facts['trades']:,} trades, checksum {facts['checksum'][:16]}",
+                f" {facts['trades']:,} trades, checksum {facts['checksum']}",
                 soft_wrap=True,
             )
         elif difference.key is not None:

@@ -240,7 +240,7 @@ def _tell_rows(
         reason = "the table holds other rows than the files"
     else:
         parts = [
-            f"{count:,} {words}"
+            f"{count:,} {'row' if count == 1 else 'rows'} {words}"
             for count, words in (
                 (counts.missing, "missing in the table"),
                 (counts.extra, "too many in the table"),
@@ -248,7 +248,7 @@ def _tell_rows(
             )
             if count
         ]
-        reason = f"rows: {', '.join(parts)}"
+        reason = ", ".join(parts)
     difference = Difference(
         Kind.ROWS, member.series, format_month(key[3]), member.names, reason, expected, found, counts, _REPAIR, key
     )

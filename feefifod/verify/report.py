@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -177,7 +178,7 @@ def describe_checksum(checksum: Checksum | None) -> dict[str, Any] | None:
         "first": format_time(checksum.first_us),
         "last": format_time(checksum.last_us),
         "trades": checksum.trades,
-        "checksum": "".join(f"{total:016x}" for total in checksum.sums),
+        "checksum": hashlib.blake2b(repr(checksum.sums).encode(), digest_size=8).hexdigest(),
     }
 
 

@@ -213,7 +213,13 @@ class _Verification:
             months += [difference.key for difference in broken if difference.key is not None]
             known = self._sent.get(member.series, (member, []))[1]
             self._sent[member.series] = (member, known or broken)
-            log.info("repairing", series=str(member.key), months=[difference.month for difference in broken])
+            log.info(
+                "repairing",
+                ticker=member.series.ticker,
+                quote=member.series.quote,
+                interval_minutes=member.series.interval_minutes,
+                months=[difference.month for difference in broken],
+            )
         await send_again(self.kit, check, months)
         ids = [file_id for member, _ in repairs for file_id in member.ids]
         remark = f"rows of its series were sent again at {datetime.now(UTC).isoformat(timespec='seconds')}"

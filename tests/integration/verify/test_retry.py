@@ -59,6 +59,17 @@ def test_a_reason_that_was_removed_is_known_to_the_ledger(bench: Bench) -> None:
     assert "nothing is known" in found["stranger.csv"]["reason"]
 
 
+def test_without_a_server_the_folder_alone_tells(bench: Bench) -> None:
+    spoil(bench)
+    bench.world.configure(postgres={"url": "postgresql://nobody@127.0.0.1:1/nothing"})
+
+    outcome = bench.run("rejects", "--json")
+
+    assert outcome.code == 0
+    assert len(outcome.document) == 3
+    assert "the ledger was not asked" in outcome.err
+
+
 def test_a_corrected_file_is_taken_in_again(bench: Bench) -> None:
     spoil(bench)
     refused = bench.world.rejected / "XBTUSD_60.csv"

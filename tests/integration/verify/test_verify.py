@@ -99,7 +99,7 @@ def test_lost_rows_are_named_by_month_and_loaded_again(bench: Bench) -> None:
     assert document["differences"][1]["expected"]["first"] == when(OTHER_MONTH)
     outcome = bench.run("verify", "--repair")
     assert outcome.code == 0, outcome
-    assert "repaired BTC in USD, 60 minutes, 2023-12: rows: 200 missing in the table" in outcome.out
+    assert "repaired BTC in USD, 60 minutes, 2023-12: 200 rows missing in the table" in outcome.out
     assert bench.stored() == before
     [remark] = bench.world.ask("SELECT reason FROM file WHERE name = 'XBTUSD_60.csv'")
     assert "sent again" in remark["reason"]
@@ -120,7 +120,7 @@ def test_rows_that_are_too_many_stay_and_are_called_beyond_repair(bench: Bench) 
         assert (difference["missing"], difference["extra"], difference["changed"]) == (0, 1, 0)
         assert difference["examples"] == [f"{when(OTHER_MONTH + 1)}: only in the table"]
         assert "cannot delete" in difference["remedy"]
-    assert "2023-12: rows: 1 too many in the table" in bench.run("verify").out
+    assert "2023-12: 1 row too many in the table" in bench.run("verify").out
 
 
 def test_rows_of_other_sources_and_of_series_that_the_ledger_does_not_know_are_no_concern(bench: Bench) -> None:
