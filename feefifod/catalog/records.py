@@ -32,6 +32,7 @@ class ClaimedFile:
     series: Series
     sha256: bytes | None
     irregular: bool
+    overwrite: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,16 @@ def _series(row: Any) -> Series:
 
 def read_claimed(row: Any) -> ClaimedFile:
     """Read what a claim needs of a row."""
-    return ClaimedFile(row["id"], row["path"], row["name"], _stamp(row), _series(row), row["sha256"], row["irregular"])
+    return ClaimedFile(
+        row["id"],
+        row["path"],
+        row["name"],
+        _stamp(row),
+        _series(row),
+        row["sha256"],
+        row["irregular"],
+        row["overwrite"],
+    )
 
 
 def read_record(row: Any) -> FileRecord:

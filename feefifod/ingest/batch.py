@@ -117,6 +117,7 @@ class Batch:
         duplicates: list[Ending] = []
         loadable: list[Inspection] = []
         twins: set[tuple[object, bytes | None]] = set()
+        overwritten = {file.series for file in claim.files if file.overwrite}
         for inspection in inspections:
             file = inspection.file
             content = (file.series, inspection.sha256)
@@ -128,6 +129,9 @@ class Batch:
                 endings.append(Ending(file.id, FileState.REJECTED, inspection.refusal))
             elif file.id in known:
                 duplicates.append(Ending(file.id, FileState.DUPLICATE, "its content is in the table already"))
+            elif file.series in overwritten and not file.overwrite:
+                # Its rows are compared with what is stored, and those of the overwriting file are not.
+                await self._give_back([file], "a file that overwrites its series is loaded first")
             elif content in twins:
                 # The same content twice in one batch: when the first is in, this one is known to be a duplicate.
                 await self._give_back([file], "the same content is being loaded under another name")
