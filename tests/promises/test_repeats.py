@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
+import pytest
 
 from feefifod.config.settings import QuestDBSettings
 from feefifod.sink import QuestDBClient, drop_table
@@ -24,7 +27,6 @@ def test_same_file_again_is_a_duplicate(world: World) -> None:
     content = samples.file(500)
     world.drop("XBTUSD_1.csv", content)
     world.ingest()
-    world.next_wave()
     world.drop("XBTUSD_1.csv", content)
     summary = world.ingest()
     world.check()
@@ -54,10 +56,19 @@ def test_same_content_of_another_series_is_loaded(world: World) -> None:
     assert world.states() == {"done": 5}
 
 
-def test_overlapping_files_give_each_candle_once_and_the_fuller_one_wins(world: World) -> None:
-    world.drop("XBTUSD_60.csv", samples.file(400, interval=60, seed=1, trades=7))
-    world.drop("BTCUSD_60.csv", samples.file(400, interval=60, seed=2, start=samples.START + 200 * 3600, trades=9))
-    world.drop("again/XBTUSD_60.csv", samples.file(50, interval=60, seed=3, start=samples.START + 380 * 3600, trades=8))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("together", [True, False])
+def test_overlapping_files_in_any_order_give_the_same_table(world: World, order: Sequence[int], together: bool) -> None:
+    """The candle with the larger trade count wins, in one batch as against what is stored."""
+    files = (
+        ("XBTUSD_60.csv", samples.file(400, interval=60, seed=1, trades=7)),
+        ("BTCUSD_60.csv", samples.file(400, interval=60, seed=2, start=samples.START + 200 * 3600, trades=9)),
+        ("again/XBTUSD_60.csv", samples.file(50, interval=60, seed=3, start=samples.START + 380 * 3600, trades=8)),
+    )
+    for place in order:
+        world.drop(*files[place])
+        if not together:
+            world.ingest()
     world.ingest()
     assert len(world.check().table) == 600
 

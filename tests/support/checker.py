@@ -38,11 +38,10 @@ _LATEST: Final = 2_000_000_000
 
 @dataclass(frozen=True)
 class Dropped:
-    """What a test dropped. What was dropped in a later `wave` came when the one before was in the table."""
+    """What a test dropped."""
 
     name: str
     content: bytes
-    wave: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,29 +98,23 @@ def _bits(numbers: Sequence[float], trades: int | None) -> Values:
 
 
 def expect_rows(dropped: Iterable[Dropped]) -> dict[Key, Values]:
-    """Say what the table must hold.
+    """Say what the table must hold, whatever was dropped together or one after the other.
 
-    Of two rows of one wave, the larger trade count wins, then the larger volume, then the later drop; a later
-    wave wins against what is stored, except content that is known already: it is not loaded again.
+    Of two rows of one candle, the larger trade count wins, then the larger volume, then the later drop; content
+    that is known already is not loaded again.
     """
-    stored: dict[Key, Values] = {}
+    expected: dict[Key, Values] = {}
     known: set[tuple[tuple[str, int, str], bytes]] = set()
-    waves: dict[int, list[Dropped]] = {}
     for drop in dropped:
-        waves.setdefault(drop.wave, []).append(drop)
-    for _, drops in sorted(waves.items()):
-        merged: dict[Key, Values] = {}
-        for drop in drops:
-            found = read_file(drop.name, drop.content)
-            content = hashlib.sha256(drop.content).digest()
-            if not found or ((series := next(iter(found))[:3]), content) in known:
-                continue
-            known.add((series, content))
-            for key, values in found.items():
-                if key not in merged or _rank(values) >= _rank(merged[key]):
-                    merged[key] = values
-        stored |= merged
-    return stored
+        found = read_file(drop.name, drop.content)
+        content = hashlib.sha256(drop.content).digest()
+        if not found or ((series := next(iter(found))[:3]), content) in known:
+            continue
+        known.add((series, content))
+        for key, values in found.items():
+            if key not in expected or _rank(values) >= _rank(expected[key]):
+                expected[key] = values
+    return expected
 
 
 def _rank(values: Values) -> tuple[int, float]:

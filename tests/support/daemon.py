@@ -127,7 +127,6 @@ class World:
     questdb_url: str = ""
     postgres_dsn: str = ""
     dropped: list[Dropped] = field(default_factory=list)
-    wave: int = 0
     processes: list[Process] = field(default_factory=list)
     canary: str = field(default_factory=lambda: f"canary-{secrets.token_hex(8)}")
     _logs: list[io.StringIO] = field(default_factory=list)
@@ -179,17 +178,13 @@ class World:
 
     def drop(self, name: str, content: bytes) -> Path:
         """Move a file into the data folder, as `mv` does."""
-        self.dropped.append(Dropped(name, content, self.wave))
+        self.dropped.append(Dropped(name, content))
         target = self.data / name
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = self.root / "outside" / f"{len(self.dropped)}"
         draft.write_bytes(content)
         draft.rename(target)
         return target
-
-    def next_wave(self) -> None:
-        """What is dropped from now on comes after what is in the table."""
-        self.wave += 1
 
     def start(self, *arguments: str, **environment: str) -> Process:
         """Start a command, by default the daemon."""
