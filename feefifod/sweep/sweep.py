@@ -126,6 +126,7 @@ class Sweep:
             except (Irregular, FileChanged) as error:
                 for run in runs:
                     run.close()
+                self.tallies.pop(file.id, None)  # Nothing is known of its rows any more.
                 refused.append((file, error))
             else:
                 self._runs += runs
