@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from feefifod.servers import Endpoints
+from tests.support.embedded import run_pair
 
 # Thousands of partition folders are slow on a disk that others use too; memory is enough for all tests together.
 _MEMORY = Path("/dev/shm")
 if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 * 2**30:
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """One pair for all tests that do not hurt it, shared by the processes that run them side by side."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-pair"
+    folder.mkdir(exist_ok=True)
+    with run_pair(folder) as endpoints:
+        yield endpoints

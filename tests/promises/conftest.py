@@ -8,14 +8,8 @@ import pytest
 
 from feefifod.servers import Endpoints
 from tests.support.daemon import World, database, describe
-from tests.support.embedded import run_pair, unique_name
+from tests.support.embedded import unique_name
 from tests.support.fault_proxy import FaultProxy, run_proxy
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
-        yield endpoints
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def world(pair: Endpoints, tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def questdb_proxy(world: World) -> Iterator[FaultProxy]:
-    """A proxy between the world's feefifod and QuestDB; the ILP lane alone, because the bulk lane needs little of it."""
+    """A proxy between the world's feefifod and QuestDB."""
     parts = urlsplit(world.questdb_url)
     with run_proxy(parts.hostname or "", parts.port or 0) as proxy:
         world.configure(databases={"questdb": {**world.questdb, "url": f"http://{proxy.address}"}})

@@ -1,11 +1,6 @@
 """The embedded pair for integration tests: one for each pytest run, because a start takes seconds.
 
-A conftest uses it like this, once, at the top of the tests that need servers:
-
-    @pytest.fixture(scope="session")
-    def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-        with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
-            yield endpoints
+`tests/conftest.py` has it as the fixture `pair`; tests part from each other like this:
 
     @pytest.fixture
     def table() -> str:

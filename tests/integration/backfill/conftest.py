@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -19,7 +19,7 @@ from feefifod.schedule.sessions import list_sessions
 from feefifod.servers import Endpoints
 from feefifod.sink import QuestDBClient
 from feefifod.sources.http import Patience
-from tests.support.embedded import fresh_database, query, run_pair, unique_name
+from tests.support.embedded import fresh_database, query, unique_name
 from tests.support.fake_finnhub import FakeFinnhub
 from tests.support.fake_massive import FakeMassive
 
@@ -30,12 +30,6 @@ LAST = date(2025, 3, 13)
 API_PATIENCE = Patience(
     backoff_seconds=0.01, backoff_cap_seconds=0.02, timeout_seconds=5.0, window_seconds=1.0, throttled_seconds=60.0
 )
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
-        yield endpoints
 
 
 @pytest.fixture

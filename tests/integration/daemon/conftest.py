@@ -15,7 +15,7 @@ import pytest
 from feefifod.servers import Endpoints
 from feefifod.servers.ports import find_free
 from tests.support.daemon import World, database, describe
-from tests.support.embedded import run_pair, unique_name
+from tests.support.embedded import unique_name
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,6 @@ def systemd() -> Iterator[Systemd]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"", fake.path)
         thread.join(5)
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
-        yield endpoints
 
 
 @pytest.fixture

@@ -9,14 +9,8 @@ import pytest
 
 from feefifod import log
 from feefifod.servers import Endpoints
-from tests.support.embedded import fresh_database, run_pair, unique_name
+from tests.support.embedded import fresh_database, unique_name
 from tests.support.project import Project
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
-        yield endpoints
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import io
 import random
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,9 @@ from feefifod.model import INT_NULL, Frame, Source
 from feefifod.patience import OnTrouble
 from feefifod.servers import Endpoints
 from feefifod.sink import BulkLane, IlpLane, Lane, QuestDBClient, ensure_table
-from tests.support.embedded import run_pair, unique_name
+from tests.support.embedded import unique_name
 
 START_US = 1_500_000_000_000_000 // 60_000_000 * 60_000_000
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
-        yield endpoints
 
 
 @pytest.fixture

@@ -14,13 +14,7 @@ from feefifod import log
 from feefifod.cli.main import run_command_line
 from feefifod.servers import Endpoints
 from tests.support.daemon import World, database, describe
-from tests.support.embedded import query, run_pair, unique_name
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
-        yield endpoints
+from tests.support.embedded import query, unique_name
 
 
 @pytest.fixture
