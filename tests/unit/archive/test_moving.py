@@ -1,0 +1,155 @@
+"""Finished files are moved: nothing is overwritten, nothing is removed before its copy is safe."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from feefifod.archive import Refusal, RejectedRows, move_file, reject_file, rename_exclusive, rename_group
+from feefifod.archive import move as move_module
+from feefifod.errors import Unavailable
+from feefifod.parse.rows import Reject
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "data" / "XBTUSD_60.csv"
+    path.parent.mkdir()
+    path.write_bytes(b"new")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "ingested"
+
+
+@pytest.fixture(params=["same file system", "another file system", "no exclusive rename"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, source: Path) -> str:
+    """File systems that can do more or less."""
+    kind: str = request.param
+    if kind == "no exclusive rename":
+        monkeypatch.setattr(move_module, "_native_rename", lambda: None)
+    if kind == "another file system":
+
+        def rename(old: str, new: str) -> None:
+            if old == str(source):
+                raise OSError(errno.EXDEV, "Invalid cross-device link")
+            rename_exclusive(old, new)
+
+        monkeypatch.setattr(move_module, "rename_exclusive", rename)
+    return kind
+
+
+async def test_move_keeps_content_and_time(source: Path, folder: Path, system: str) -> None:
+    os.utime(source, ns=(1_500_000_000_123_456_789, 1_500_000_000_123_456_789))
+    target = await move_file(str(source), folder, source.name)
+    assert target == folder / source.name
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mtime_ns == 1_500_000_000_123_456_789
+    assert not source.exists()
+    assert [path.name for path in folder.iterdir()] == [source.name], "nothing half-made is left"
+
+
+async def test_move_overwrites_nothing(source: Path, folder: Path, system: str) -> None:
+    folder.mkdir()
+    (folder / source.name).write_bytes(b"old")
+    target = await move_file(str(source), folder, source.name)
+    assert target != folder / source.name
+    assert target.name.startswith("XBTUSD_60.")
+    assert target.name.endswith(".csv")
+    assert (folder / source.name).read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+
+
+async def test_copy_that_differs_removes_nothing(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def differs(source: str, copy: Path) -> bool:
+        return False
+
+    def rename(old: str, new: str) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(move_module, "rename_exclusive", rename)
+    monkeypatch.setattr(move_module, "_is_same", differs)
+    with pytest.raises(Unavailable):
+        await move_file(str(source), folder, source.name)
+    assert source.read_bytes() == b"new"
+    assert list(folder.iterdir()) == []
+
+
+async def test_folder_that_cannot_be_made_leaves_the_file(source: Path, folder: Path) -> None:
+    folder.touch()
+    with pytest.raises(Unavailable) as caught:
+        await move_file(str(source), folder, source.name)
+    assert caught.value.where == str(folder)
+    assert caught.value.remedy
+    assert source.read_bytes() == b"new"
+
+
+async def test_source_that_is_gone_is_said_to_be_gone(source: Path, folder: Path) -> None:
+    source.unlink()
+    with pytest.raises(FileNotFoundError):
+        await move_file(str(source), folder, source.name)
+
+
+def test_group_goes_on_after_a_file_that_cannot_move(source: Path, folder: Path) -> None:
+    others = [source.with_name(f"ETHUSD_{minutes}.csv") for minutes in (1, 5)]
+    for path in others:
+        path.write_bytes(b"other")
+
+    def check(path: str, place: int) -> None:
+        if place == 1:
+            raise FileNotFoundError(errno.ENOENT, "it has changed", path)
+
+    paths = [source, *others]
+    results = rename_group([(str(path), folder, path.name) for path in paths], check)
+    assert results[0] == folder / source.name
+    assert isinstance(results[1], FileNotFoundError)
+    assert results[2] == folder / others[1].name
+    assert others[0].exists()
+
+
+async def test_refused_file_has_its_reason_and_its_rows_beside_it(source: Path, tmp_path: Path) -> None:
+    rejected = tmp_path / "rejected"
+    rows = RejectedRows(tmp_path / "rows")
+    rows.add([Reject(3, "2 fields instead of 7", 'a,"b"')])
+    rows.close()
+    target = await reject_file(
+        str(source), rejected, source.name, Refusal("no good row", {"rows_rejected": 1}, rows.path)
+    )
+    assert target.read_bytes() == b"new"
+    document = json.loads(target.with_name(f"{target.name}.reason.json").read_text())
+    assert (document["file"], document["reason"], document["rows_rejected"]) == (source.name, "no good row", 1)
+    with target.with_name(f"{target.name}.rows.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["line", "reason", "text"], ["3", "2 fields instead of 7", 'a,"b"']]
+
+
+async def test_reason_is_there_before_the_file_is(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No crash leaves a refused file without its reason."""
+    seen: list[set[str]] = []
+
+    def rename(old: str, new: str) -> None:
+        seen.append({path.name for path in (tmp_path / "rejected").iterdir()})
+        rename_exclusive(old, new)
+
+    monkeypatch.setattr(move_module, "rename_exclusive", rename)
+    await reject_file(str(source), tmp_path / "rejected", source.name, Refusal("why", {}))
+    assert seen == [{"XBTUSD_60.csv.reason.json"}]
+
+
+def test_rejected_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feefifod.archive.reasons._MOST_ROWS_BYTES", 1_000)
+    rows = RejectedRows(tmp_path / "rows")
+    for line in range(1, 1_001):
+        rows.add([Reject(line, "bad", "x" * 50)])
+    rows.close()
+    assert rows.count == 1_000
+    assert rows.path.stat().st_size < 1_300
+    assert "more rows were refused" in rows.path.read_text()
