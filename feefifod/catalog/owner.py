@@ -36,14 +36,23 @@ def is_dead(owner: str) -> bool:
     started = rest.partition("/")[0]
     if host != _host() or not pid.isdigit():
         return False
-    try:
-        return _started(int(pid)) != started
-    except psutil.Error:
-        return True
+    return _started(int(pid)) != started
 
 
 def _started(pid: int) -> str:
-    return f"{psutil.Process(pid).create_time():.2f}"
+    """Say when a process was started, the same at any time and for all who ask; "" when it is gone, or a zombie."""
+    try:
+        # Ticks since boot, because the wall clock, which psutil's create_time follows, may be set at any time.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        return "" if fields[0] in b"ZX" else fields[19].decode("ascii")
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    try:
+        process = psutil.Process(pid)
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return ""
 
 
 def _host() -> str:
