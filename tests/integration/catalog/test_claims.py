@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import anyio
+import psutil
 import pytest
 
 from feefifod.catalog import Claim, Database, Drop, Ending, LeaseLost, Ledger, Loaded, Move
@@ -146,12 +147,9 @@ async def test_renewed_lease_holds(ledger: Ledger, other: Ledger, database: Data
 
 
 async def test_dead_process_of_this_host_is_freed_at_once(ledger: Ledger, database: Database) -> None:
+    code = "from feefifod.catalog.owner import this_owner; print(this_owner(), flush=True); input()"
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "from feefifod.catalog.owner import this_owner; print(this_owner(), flush=True); input()",
-        ],
+        [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -178,6 +176,13 @@ async def test_process_that_got_a_dead_ones_number_is_not_taken_for_it() -> None
     assert not is_dead(str(me))
     assert is_dead(str(replace(me, started="17")))
     assert not is_dead(str(replace(me, host="elsewhere", started="17"))), "of other hosts nothing is known"
+
+
+async def test_wall_clock_that_is_set_kills_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = str(this_owner())
+    create_time = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + 3_600)
+    assert not is_dead(me)
 
 
 async def test_claim_that_is_let_go_is_free_at_once(ledger: Ledger, other: Ledger) -> None:
