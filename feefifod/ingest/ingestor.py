@@ -120,7 +120,7 @@ def pick_small(drops: Sequence[Drop]) -> list[Drop]:
     picked: list[Drop] = []
     size = 0
     for drop in drops:
-        size += drop.stamp.size
-        if drop.stamp.size <= SMALL_FILE_BYTES and size <= SMALL_BATCH_BYTES:
+        if drop.stamp.size <= SMALL_FILE_BYTES and size + drop.stamp.size <= SMALL_BATCH_BYTES:
             picked.append(drop)
+            size += drop.stamp.size
     return picked

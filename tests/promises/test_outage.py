@@ -54,6 +54,7 @@ def _kill(state: Path, name: str) -> None:
     psutil.wait_procs(servers, timeout=10)
 
 
+@pytest.mark.xdist_group("own pair")
 def test_questdb_killed_in_mid_batch(own_world: World, own_state: Path) -> None:
     _drop_long_batch(own_world)
     daemon = own_world.start()
@@ -64,6 +65,7 @@ def test_questdb_killed_in_mid_batch(own_world: World, own_state: Path) -> None:
     own_world.check()
 
 
+@pytest.mark.xdist_group("own pair")
 def test_postgres_killed_in_mid_batch(own_world: World, own_state: Path) -> None:
     own_world.ask("DELETE FROM file")
     _drop_long_batch(own_world)
