@@ -34,7 +34,7 @@ def read_arguments() -> argparse.Namespace:
         action="append",
         metavar="KEY=VALUE[,KEY=VALUE]",
         default=[],
-        help="compare settings of the server, QDB_... or HEAP_MIB, with the embedded ones; repeatable",
+        help="compare settings (QDB_..., HEAP_MIB, JDK_JAVA_OPTIONS) with the embedded ones; repeatable",
     )
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(CONTESTANTS)}")
     parser.add_argument("--rounds", type=int, default=1, help="how often each contestant runs, by turns")

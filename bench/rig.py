@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ import anyio
 from anyio.from_thread import start_blocking_portal
 
 from feefifod.config.settings import EmbeddedSettings, QuestDBSettings
-from feefifod.servers import use_servers
+from feefifod.servers import take_down, use_servers
 from feefifod.servers.folder import prepare_state
 from feefifod.servers.ports import HOST, find_free
 from feefifod.servers.questdb import QuestDB
@@ -70,7 +71,7 @@ class _TunedQuestDB(QuestDB):
     async def command(self, numbers: dict[str, int]) -> tuple[list[str], dict[str, str]]:
         line, environment = await super().command(numbers)
         environment |= {"QDB_LINE_TCP_ENABLED": "true", "QDB_LINE_TCP_NET_BIND_TO": f"{HOST}:{self.tcp_port}"}
-        environment |= {key: value for key, value in self.tried.items() if key.startswith("QDB_")}
+        environment |= {key: value for key, value in self.tried.items() if key != "HEAP_MIB"}
         if heap := self.tried.get("HEAP_MIB"):
             line = [f"-Xmx{heap}m" if part.startswith("-Xmx") else part for part in line]
         return line, environment
@@ -96,6 +97,9 @@ class Rig:
                 try:
                     portal.call(_make_table, server.url, partition_by)
                     yield server
+                except BaseException:
+                    _tell_end(questdb)
+                    raise
                 finally:
                     portal.call(questdb.stop)
         finally:
@@ -129,6 +133,13 @@ class Rig:
         return path
 
 
+def _tell_end(questdb: QuestDB) -> None:
+    """Print how a server ended that is about to be deleted."""
+    print(f"QuestDB {'runs' if questdb.running() else 'is dead'}; the end of its log:")
+    for path in sorted(questdb.log.parent.glob("questdb*.log")):
+        print(f"{path.name}:\n{path.read_text(errors='replace')[-3000:]}")
+
+
 async def _ensure(questdb: QuestDB) -> Any:
     return await questdb.ensure(shared=False)
 
@@ -140,19 +151,29 @@ async def _make_table(url: str, partition_by: str) -> None:
 
 @contextmanager
 def open_rig(cache: Path) -> Iterator[Rig]:
-    """Make a folder for a run, and keep a PostgreSQL up in it."""
+    """Make a folder for a run, and keep a PostgreSQL up in it; one run at a time."""
     cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
-    # PostgreSQL as root runs as another user, who has to get there.
-    folder.chmod(0o711)
-    try:
-        with (
-            start_blocking_portal() as portal,
-            portal.wrap_async_context_manager(use_servers(_FREE_PORTS, folder / "state", questdb=False)),
-        ):
-            yield Rig(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with (cache / "lock").open("w") as lock, start_blocking_portal() as portal:
+        # Two runs would move each other's files away.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for killed in cache.glob("run-*"):
+            portal.call(_clean_up, killed)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=cache))
+        # PostgreSQL as root runs as another user, who has to get there.
+        folder.chmod(0o711)
+        try:
+            with portal.wrap_async_context_manager(use_servers(_FREE_PORTS, folder / "state", questdb=False)):
+                yield Rig(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _clean_up(folder: Path) -> None:
+    """Stop the servers of a run that was killed, and remove its folder."""
+    for state in folder.glob("questdb-*"):
+        await QuestDB(state).stop()
+    await take_down(folder / "state")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_counted(server: Server, rows: int, *, patience_seconds: float = 1800.0) -> None:
