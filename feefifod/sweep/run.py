@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -214,8 +215,9 @@ class ArrowRun:
 
     def __init__(self, file: SweepFile, path: Path) -> None:
         self.file = file
-        self._map = pa.memory_map(str(path), "r")
-        batch = pa.ipc.open_file(self._map).read_all().combine_chunks().to_batches()[0]
+        with path.open("rb") as arrow:
+            self._map = mmap.mmap(arrow.fileno(), 0, access=mmap.ACCESS_READ)
+        batch = pa.ipc.open_file(pa.py_buffer(self._map)).get_batch(0)
         self._columns = [batch.column(i).to_numpy(zero_copy_only=True) for i in range(batch.num_columns)]
         self._times = self._columns[0]
         self._position = 0
@@ -239,15 +241,16 @@ class ArrowRun:
 
     def take_rows(self, until_seconds: int) -> Candles:
         """Return the rows before this instant and move on; equal times may follow each other."""
+        # What was read of the map would count as our memory to the end; it comes back from the page cache if need be.
+        self._map.madvise(mmap.MADV_DONTNEED)
         start, end = self._position, int(np.searchsorted(self._times, until_seconds))
         self._position = end
         self.next_seconds = int(self._times[end]) if end < len(self._times) else EXHAUSTED
         return Candles(*(column[start:end] for column in self._columns))
 
     def close(self) -> None:
-        """Unmap the file."""
+        """Let go of the rows; the file is unmapped when the last of those that were taken are gone."""
         self._columns, self._times = [], np.empty(0, np.int64)
-        self._map.close()
 
 
 def parse_time(data: bytes, offset: int) -> int:
