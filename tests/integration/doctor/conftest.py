@@ -9,8 +9,22 @@ import pytest
 
 from feefifod import log
 from feefifod.servers import Endpoints
-from tests.support.embedded import fresh_database, unique_name
+from tests.support.embedded import fresh_database, run_pair, unique_name
 from tests.support.project import Project
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests in one process: they use tables of the default name."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("doctor"))
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """A pair of their own, for the same reason."""
+    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
+        yield endpoints
 
 
 @pytest.fixture(autouse=True)
