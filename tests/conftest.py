@@ -17,6 +17,9 @@ _MEMORY = Path("/dev/shm")
 if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 * 2**30:
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
 
+# The terminal of whoever runs the tests, or what stands for it, is not what they are about.
+os.environ.pop("COLUMNS", None)
+
 
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:

@@ -154,7 +154,7 @@ async def test_dry_run_prints_candles_and_writes_nothing(bench: Bench, tools: To
     assert code == 0, output
     bar = bench.massive.bars["AAPL"][END]
     wanted = ["AAPL", str(END), *map(repr, (bar.o, bar.h, bar.l, bar.c, bar.v))]
-    assert any(line.split()[:7] == wanted for line in output.splitlines())
+    assert any(line.split()[:7] == wanted for line in output.splitlines()), output
     assert "9 candles would be written" in output
     tables = query(bench.pair.questdb_url, f"SELECT count() FROM tables() WHERE table_name = '{bench.table}'")
     assert tables["dataset"] == [[0]]
