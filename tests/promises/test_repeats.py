@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Sequence
-from functools import partial
 
-import anyio
 import pytest
 
-from feefifod.config.settings import QuestDBSettings
-from feefifod.sink import QuestDBClient, drop_table
 from tests.support import samples
 from tests.support.daemon import World
 
@@ -77,9 +74,24 @@ def test_dropped_table_voids_the_ledger(world: World) -> None:
     content = samples.file(300, interval=60)
     world.drop("XBTUSD_60.csv", content)
     world.ingest()
-    settings = QuestDBSettings(url=world.questdb_url, table=world.table)
-    anyio.run(partial(drop_table, QuestDBClient(settings, world.questdb_url), world.table))
+    world.run("setup-questdb-schema", "--drop", "--yes")
     world.drop("XBTUSD_60.csv", content)
     world.ingest()
+    world.check()
+    assert world.states() == {"done": 2}
+
+
+def test_table_dropped_in_mid_batch_beside_a_running_daemon(world: World) -> None:
+    """What was acknowledged before is void: the batch begins anew, in the new table."""
+    world.configure(pipeline={"window_rows": 1_000, "lane": "ilp"})
+    for seed, name in enumerate(("XBTUSD_1.csv", "ETHUSD_1.csv")):
+        world.drop(name, samples.file(20_000, seed=seed))
+    daemon = world.start()
+    daemon.wait_for("window_sent", count=5)
+    daemon.signal(signal.SIGSTOP)
+    world.run("setup-questdb-schema", "--drop", "--yes")
+    daemon.signal(signal.SIGCONT)
+    world.wait_finished(2)
+    daemon.stop()
     world.check()
     assert world.states() == {"done": 2}
