@@ -13,6 +13,7 @@ from tests.support.embedded import fresh_database, run_pair, unique_name
 from tests.support.project import Project
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep these tests in one process: they use tables of the default name."""
     for item in items:
