@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from feefifod.servers import Endpoints
 from tests.support.embedded import run_pair
-
-# Thousands of partition folders are slow on a disk that others use too; memory is enough for all tests together.
-_MEMORY = Path("/dev/shm")
-if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 8 * 2**30:
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
 
 # The terminal of whoever runs the tests, or what stands for it, is not what they are about.
 os.environ.pop("COLUMNS", None)
