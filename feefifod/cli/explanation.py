@@ -146,13 +146,14 @@ class Explainer:
         if (obstacle := self._find_obstacle(found)) is not None:
             return case.say("is not picked up", obstacle)
         settlement = Settler(self.settings.watch).judge([found])[case.path]
+        earlier = []
+        if record is not None and record.state is not FileState.WAITING:
+            earlier.append(f"an earlier file of this path {_ANSWERS[record.state]}: {_retell(record)}")
         if not settlement.complete:
-            return case.say("is not picked up yet", settlement.reason, state=FileState.WAITING)
-        notes = [self._name_daemon()]
+            return case.say("is not picked up yet", settlement.reason, *earlier, state=FileState.WAITING)
+        notes = [self._name_daemon(), *earlier]
         if record is not None and record.state is FileState.WAITING:
             notes.insert(0, record.reason)
-        elif record is not None:
-            notes.append(f"an earlier file of this path {_ANSWERS[record.state]}: {_retell(record)}")
         refused = case.verdict.kind is Kind.INVALID
         return case.say("will be refused" if refused else "will be picked up", *notes, state=FileState.WAITING)
 
