@@ -11,6 +11,7 @@ from feefifod.catalog.queries import load_queries
 from feefifod.catalog.records import Claim, read_claimed, read_record
 from feefifod.catalog.zips import ZipLedger
 from feefifod.errors import FeefifodError
+from feefifod.failpoint import Step, reach
 from feefifod.model import FileState
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Ledger:
                     return Claim(batch_id, fence, table_id, files, batch["checkpoint_seconds"], merged)
             batch_id = await connection.fetchval(self._sql["new_batch"], fence, table_id)
             rows = await connection.fetch(self._sql["claim"], batch_id, self.owner, fence, lease, paths)
+            reach(Step.CLAIMING)
             if rows:
                 return Claim(batch_id, fence, table_id, tuple(map(read_claimed, rows)), None, {})
             await connection.execute(self._sql["drop_batch"], batch_id)

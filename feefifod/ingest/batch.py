@@ -18,6 +18,7 @@ from feefifod.catalog import Ending, LeaseLost, Loaded
 from feefifod.catalog.ledger import LEASE_SECONDS, RENEW_SECONDS
 from feefifod.discover import open_drop
 from feefifod.errors import BadInput, FeefifodError, Refused, Unavailable
+from feefifod.failpoint import Step, reach
 from feefifod.ingest.finish import Ended, carry_out, rows_path
 from feefifod.ingest.inspect import Inspection, find_changed, inspect_files
 from feefifod.ingest.load import Load, Stopped, make_sweep
@@ -94,6 +95,7 @@ class Batch:
 
     async def _ingest(self) -> None:
         claim, tools = self.claim, self.tools
+        reach(Step.CLAIMED)
         await to_thread.run_sync(partial(self.scratch.mkdir, parents=True, exist_ok=True))
         started = time.monotonic()
         inspections = await inspect_files(claim.files, tools.reading)
@@ -106,12 +108,15 @@ class Batch:
             ready = [inspection for inspection in ready if inspection.file.id in ordered]
         await self._carry_out()
         await tools.patiently(partial(tools.ledger.finish_batch, claim))
+        reach(Step.CLOSED)
 
     async def _sort_out(self, inspections: Sequence[Inspection]) -> list[Inspection]:
         """Decide about files without loading them where that is possible; return the ones to load."""
         claim, tools = self.claim, self.tools
         hashes = {i.file.id: i.sha256 for i in inspections if i.sha256 and not i.gone}
+        reach(Step.HASHING)
         await tools.patiently(partial(tools.ledger.record_hashes, claim, hashes))
+        reach(Step.HASHED)
         known = await tools.patiently(partial(tools.ledger.find_known, claim, list(hashes)))
         endings: list[Ending] = []
         duplicates: list[Ending] = []
@@ -145,7 +150,9 @@ class Batch:
     async def _mark(self, endings: Sequence[Ending], table_id: str | None) -> None:
         if not endings:
             return
+        reach(Step.DECIDING)
         await self.tools.patiently(partial(self.tools.ledger.mark_ending, self.claim, endings, table_id=table_id))
+        reach(Step.DECIDED)
         files = {file.id: file for file in self.claim.files}
         for ending in endings:
             self._ended.append(_end(files[ending.id], ending.state, ending.reason, rejected=ending.rows_rejected))
@@ -173,6 +180,7 @@ class Batch:
             except (OSError, Unavailable) as error:
                 await self._give_back([file], f"it changed or cannot be read: {error}")
                 continue
+            reach(Step.ORDERED)
             if ordered.rows:
                 results[file.id] = ordered
             elif ordered.rejected:
@@ -218,12 +226,14 @@ class Batch:
         )
         tools.listener.batch_started(len(inspections), size, lane.name)
         assets = await ensure_assets(tools, inspections)
+        reach(Step.ASSETS_MADE)
         paths = {file_id: result.paths for file_id, result in ordered.items()}
         load = Load(tools, claim, lane, make_sweep(tools, claim, inspections, assets, paths))
         await load.run()
         sweep = load.sweep
         files = {i.file.id: i.file for i in inspections if i.file.id in sweep.tallies}
         sent = [file for file in sweep.files if file.id in files]
+        reach(Step.PROVING)
         try:
             await prove(tools, claim.table_id, expect(sent, sweep.tallies, load.merged))
         except NotProven as error:
@@ -255,7 +265,9 @@ class Batch:
             proofs.append(Loaded(file_id, tally.rows, rejected, tally.odd, tally.first_seconds, tally.last_seconds))
             reason = f"{rejected} rows were refused" if rejected else ""
             self._ended.append(_end(file, FileState.DONE, reason, rejected=rejected, tally=tally))
+        reach(Step.PROVED)
         await self.tools.patiently(partial(self.tools.ledger.mark_loaded, self.claim, proofs))
+        reach(Step.RECORDED)
 
     async def _carry_out(self) -> None:
         if self._ended:

@@ -11,6 +11,7 @@ import structlog
 from anyio import to_thread
 
 from feefifod.discover import Settlement, Settler, scan
+from feefifod.failpoint import Step, reach
 from feefifod.ingest.batch import Batch
 from feefifod.ingest.candidates import Selection, select
 from feefifod.ingest.finish import finish_left_over
@@ -69,6 +70,7 @@ class Ingestor:
         identity = await tools.patiently(partial(read_identity, tools.client, tools.questdb.table))
         if identity is None or str(identity) != self._table_id:
             identity = await tools.patiently(partial(ensure_table, tools.client, tools.questdb))
+            reach(Step.TABLE_MADE)
             self._table_id = str(identity)
             await tools.patiently(partial(tools.ledger.bind_table, tools.database, self._table_id))
         return str(identity)
@@ -81,12 +83,15 @@ class Ingestor:
         """
         if selection.refused:
             await self.tools.patiently(partial(self.tools.ledger.refuse, selection.refused))
+            reach(Step.NAME_REFUSED)
         await finish_left_over(self.tools, selection)
 
     async def claim(self, drops: Sequence[Drop], *, orphans: bool = True) -> Claim | None:
         """Register complete files and claim what is free of them; see `Ledger.claim`."""
         table_id = await self.prepare()
+        reach(Step.REGISTERING)
         await self.tools.patiently(partial(self.tools.ledger.register, drops))
+        reach(Step.REGISTERED)
         paths = [drop.path for drop in drops]
         return await self.tools.patiently(partial(self.tools.ledger.claim, paths, table_id, orphans=orphans))
 

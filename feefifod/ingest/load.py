@@ -12,6 +12,7 @@ import anyio
 import structlog
 
 from feefifod.discover import open_drop
+from feefifod.failpoint import Step, reach
 from feefifod.ingest.contest import SeriesKey, contest
 from feefifod.sweep import Irregular, Slab, Sweep, SweepFile, Window
 
@@ -122,7 +123,9 @@ class Load:
             if frame is not None and self.contested:
                 frame = await contest(self.tools, frame, self.contested)
             if frame is not None:
+                reach(Step.SENDING)
                 receipt = await self.lane.send(frame)
+                reach(Step.ACKNOWLEDGED)
                 structlog.get_logger().debug(
                     "window_sent",
                     batch=self.claim.batch_id,
@@ -150,17 +153,20 @@ class Load:
             await self.tools.patiently(
                 partial(self.tools.ledger.checkpoint, self.claim, instant, dict(self.merged), self.lane.name)
             )
+            reach(Step.CHECKPOINTED)
 
     async def _release(self, withdrawn: Sequence[tuple[SweepFile, FeefifodError]]) -> None:
         """Take files out before any checkpoint can speak for them."""
         ledger = self.tools.ledger
         for file, error in withdrawn:
             structlog.get_logger().info("file_withdrawn", id=file.id, reason=error.why)
+            reach(Step.WITHDRAWING)
             if isinstance(error, Irregular):
                 self.irregular.add(file.id)
                 await self.tools.patiently(partial(ledger.mark_irregular, self.claim, [file.id]))
             else:
                 await self.tools.patiently(partial(ledger.release, self.claim, [file.id], error.why))
+            reach(Step.WITHDRAWN)
 
 
 def make_sweep(

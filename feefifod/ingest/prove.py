@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from feefifod.errors import Unavailable
+from feefifod.failpoint import Step, reach
 from feefifod.model import Source
 from feefifod.sink import count_one, count_series, read_identity, wait_applied
 
@@ -63,6 +64,7 @@ async def prove(tools: Tools, table_id: str, expected: Mapping[tuple[int, int, s
         return
     table = tools.questdb.table
     await tools.patiently(partial(wait_applied, tools.client, table))
+    reach(Step.APPLIED)
     first = min(series.first_seconds for series in expected.values())
     last = max(series.last_seconds for series in expected.values())
     counted = await tools.patiently(

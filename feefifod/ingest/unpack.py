@@ -21,6 +21,7 @@ from anyio import to_thread
 
 from feefifod.discover import Found, copy_member, scan
 from feefifod.errors import BadInput, Unavailable
+from feefifod.failpoint import Step, reach
 
 if TYPE_CHECKING:
     import zipfile
@@ -184,6 +185,7 @@ def _unpack_some(archive: zipfile.ZipFile, members: Sequence[Member], folder: Pa
             target = folder / member.place
             target.parent.mkdir(parents=True, exist_ok=True)
             copy_member(archive, member, target)
+            reach(Step.MEMBER_UNPACKED)
     except BadInput as error:
         return [error]
     except OSError as error:

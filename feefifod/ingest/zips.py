@@ -23,6 +23,7 @@ from feefifod.catalog import LeaseLost
 from feefifod.catalog.ledger import RENEW_SECONDS
 from feefifod.discover import join_parts, open_drop, open_zip, read_contents, read_sums, zip_name
 from feefifod.errors import BadInput, FeefifodError, Unavailable
+from feefifod.failpoint import Step, reach
 from feefifod.ingest.candidates import show_name
 from feefifod.ingest.finish import Ended, carry_out
 from feefifod.ingest.load import Stopped
@@ -101,7 +102,8 @@ class Zips:
         if claim is None:
             self._rest(found, "another process is at work on it")
             return False
-        step = Step(tools, self.shelf, found, claim, table_id)
+        reach(Step.ZIP_CLAIMED)
+        step = ZipStep(tools, self.shelf, found, claim, table_id)
         try:
             with working(f"zip {name}"):
                 moved_on, note = await step.run()
@@ -142,7 +144,7 @@ class Zips:
 
 
 @dataclass(slots=True)
-class Step:
+class ZipStep:
     """One step of one zip that is ours."""
 
     tools: Tools
@@ -193,6 +195,7 @@ class Step:
         if not plan.left:
             await self._end(FileState.DONE, compare_manifest(contents, records.values()), len(contents.members))
             await to_thread.run_sync(self.shelf.clear, sha256)
+            reach(Step.SCRATCH_CLEARED)
             return True, ""
         if plan.loading or not plan.wanted:
             return await self._leave(plan.describe(), len(contents.members))
@@ -200,6 +203,7 @@ class Step:
         started = time.monotonic()
         folder = self.shelf.folder(sha256)
         await unpack(archive, portion, folder, workers=tools.pipeline.workers, go_on=self._go_on)
+        reach(Step.ZIP_UNPACKED)
         structlog.get_logger().info(
             "zip_unpacked",
             zip=zip_name(show_name(self.found.path)),
@@ -239,6 +243,7 @@ class Step:
         _check_sum(name, whole.hexdigest(), sums.get(name))
         sha256 = whole.digest()
         await self.tools.patiently(partial(self.tools.ledger.zips.record_hash, self.claim, sha256))
+        reach(Step.ZIP_HASHED)
         return sha256
 
     async def _hash_part(self, part: Part, whole: hashlib._Hash, listed: str | None) -> None:
@@ -263,6 +268,7 @@ class Step:
         marked = await tools.patiently(partial(mark, self.claim, state, reason, table_id=table_id, members=members))
         if not marked or stamp is None:
             raise LeaseLost("another process has taken over a zip", where=self.found.path)
+        reach(Step.ZIP_DECIDED)
         name = zip_name(show_name(self.found.path))
         await carry_out(tools, self.claim.fence, [Ended(self.claim.id, self.found.path, name, stamp, state, reason)])
         if state is FileState.REJECTED and tools.stop_on_error:

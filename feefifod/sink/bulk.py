@@ -19,6 +19,7 @@ from anyio import to_thread
 from pyarrow import parquet
 
 from feefifod.errors import FeefifodError, Unavailable
+from feefifod.failpoint import Step, reach
 from feefifod.patience import OnTrouble, keep_silent, persist
 from feefifod.sink.lane import Receipt
 from feefifod.sink.sql import Identifier, load_statements, render
@@ -98,8 +99,10 @@ class BulkLane:
         attempts = 1
         if len(frame):
             path, _ = await persist(partial(self._write, _tabulate(frame), self._new_path()), self._on_trouble)
+            reach(Step.PARQUET_WRITTEN)
             try:
                 _, attempts = await persist(partial(self._insert, path), self._on_trouble)
+                reach(Step.INSERTED)
             finally:
                 await self._remove(path)
         return Receipt(len(frame), self.name, time.monotonic() - started, attempts)
