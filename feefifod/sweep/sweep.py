@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -148,6 +149,17 @@ class Sweep:
                         return  # What comes after us has stopped; its own error is the one to report.
                     del slab  # Not kept while the next one is read.
                 start = until
+            if left := self._withdraw_rest():
+                with suppress(anyio.BrokenResourceError):  # As above.
+                    await outbox.send(Slab(start, start, True, (), left))
+
+    def _withdraw_rest(self) -> tuple[tuple[SweepFile, FeefifodError], ...]:
+        """Take out the files of which rows are left after the last window: its end came from their last rows."""
+        reason = Irregular("it has rows that are later than its last one")
+        left = {run.file.id: run.file for run in self._runs if run.next_seconds < EXHAUSTED}
+        for file_id in left:
+            self.withdraw(file_id)
+        return tuple((file, reason) for file in left.values())
 
     async def _read_window(self, start: int, until: int) -> AsyncIterator[Slab]:
         divided = list(self._divide(until))

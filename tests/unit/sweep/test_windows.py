@@ -288,6 +288,17 @@ def test_file_put_in_order_has_each_time_of_a_chunk_once(file: Sample, chunk_row
     assert ordered.rejected == 0
 
 
+async def test_row_later_than_the_last_one_makes_a_file_irregular(tmp_path: Path) -> None:
+    """The last row ends the last window, so no window would ever take what is later."""
+    times = [_START, _START + 240 * 60, _START + 60, _START + 120]
+    unsorted = Sample((1, 1, "USD"), tuple((time, 1.0, 1) for time in times), six=False)
+    regular = Sample((2, 1, "USD"), tuple((_START + place * 60, 1.0, 1) for place in range(9)), six=False)
+    run = await sweep_files(prepare(tmp_path, [unsorted, regular]), {}, window_rows=1)
+    withdrawn = [(file.id, type(error)) for window in run.windows for file, error in window.withdrawn]
+    assert withdrawn == [(0, Irregular)]
+    assert list(run.tallies) == [1]
+
+
 @pytest.mark.parametrize("window_rows", [100, 1_000])
 async def test_windows_are_about_as_large_as_wanted(tmp_path: Path, window_rows: int) -> None:
     """Dense and sparse files together: memory is bounded by rows, not by time."""
