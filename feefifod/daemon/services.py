@@ -21,6 +21,7 @@ from feefifod.log import register_secret
 from feefifod.patience import Trouble
 from feefifod.servers import use_servers
 from feefifod.sink import BulkLane, IlpLane, QuestDBClient
+from feefifod.sweep import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -96,6 +97,7 @@ async def open_tools(
 ) -> AsyncIterator[Tools]:
     """Open the lanes and put together what ingestion works with."""
     settings = services.settings
+    keep_freed_memory()
     trouble = Trouble(patience_seconds, listener.trouble)
     ilp = IlpLane(services.client.url, services.questdb, on_trouble=trouble)
     bulk = await _find_bulk(services, trouble) if settings.pipeline.lane != "ilp" else None

