@@ -3,6 +3,7 @@
 from feefifod.catalog.assets import AssetChange, Assets, NewAsset
 from feefifod.catalog.database import Database, open_database
 from feefifod.catalog.ledger import LeaseLost, Ledger
+from feefifod.catalog.marks import Mark, Marks
 from feefifod.catalog.owner import Owner
 from feefifod.catalog.pacer import SharedPacer
 from feefifod.catalog.records import Claim, ClaimedFile, Drop, Ending, FileRecord, Loaded, Move
@@ -32,6 +33,8 @@ __all__ = [
     "LeaseLost",
     "Ledger",
     "Loaded",
+    "Mark",
+    "Marks",
     "MemberRecord",
     "Move",
     "NewAsset",

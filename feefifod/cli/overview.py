@@ -45,6 +45,8 @@ def show(document: Document, settings: Settings) -> None:
         ("zip", f"{item['name']}: {item['done']} of {item['members'] or '?'} members done") for item in document["zips"]
     ]
     facts += [("schedule", _tell_schedule(item)) for item in document["schedules"]]
+    if repair := document["repair"]:
+        facts.append(("last check", _describe_repair(repair)))
     console = make_console()
     console.print(make_facts(facts))
     for step in _next_steps(document, settings):
@@ -61,6 +63,14 @@ def _describe_questdb(questdb: Mapping[str, Any]) -> Text:
         f"{questdb['url']}, {questdb['table']}: {questdb['rows']:,} rows{pending}{suspended}",
         good=not questdb["suspended"],
     )
+
+
+def _describe_repair(repair: Mapping[str, Any]) -> Text:
+    text = (
+        f"{repair['checked_at']}, because of a {repair['cause']}: {repair['rows_repaired']:,} rows repaired,"
+        f" {repair['differences']:,} differences left"
+    )
+    return _colour(text, good=not repair["rows_repaired"] and not repair["differences"])
 
 
 def _tell_schedule(item: Mapping[str, Any]) -> str:
@@ -84,6 +94,8 @@ def _next_steps(document: Document, settings: Settings) -> Iterator[str]:
         yield document["data"]["error"]
     if questdb["suspended"]:
         yield f'{questdb["error"]}. Cure the cause, then: feefifod query "ALTER TABLE {questdb["table"]} RESUME WAL"'
+    if (repair := document["repair"]) and repair["differences"]:
+        yield "The table differed from the archive when it was last checked. See: feefifod verify"
     if not daemon["running"]:
         if NOT_RUNNING in (questdb["error"], document["postgres"]["error"]):
             yield "No server is running: counts that only they know are missing. Start the daemon: feefifod run"

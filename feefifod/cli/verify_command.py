@@ -69,31 +69,15 @@ def verify(ctx: click.Context, *, as_json: bool, tier: str, intervals: str | Non
 async def _verify(
     settings: Settings, progress: VerifyProgress, *, tiers: tuple[Tier, ...], intervals: tuple[int, ...], repair: bool
 ) -> Report:
-    from feefifod.catalog.verification import Claims  # noqa: PLC0415 - help must not wait for it
-    from feefifod.daemon.services import open_services  # noqa: PLC0415 - the same
-    from feefifod.sink import IlpLane  # noqa: PLC0415 - the same
-    from feefifod.verify import Kit  # noqa: PLC0415 - the same
+    from feefifod.daemon.services import open_services, open_verification  # noqa: PLC0415 - help must not wait for it
     from feefifod.verify import verify as compare  # noqa: PLC0415 - the same
 
-    async with open_services(settings) as services:
-        lane = IlpLane(services.client.url, services.questdb)
-        try:
-            kit = Kit(
-                paths=settings.paths,
-                pipeline=settings.pipeline,
-                tiers=settings.tiers,
-                questdb=services.questdb,
-                client=services.client,
-                claims=Claims(services.postgres),
-                assets=services.assets,
-                lane=lane,
-                patience_seconds=_PATIENCE_SECONDS,
-                listener=progress,
-            )
-            with progress.shown():
-                return await compare(kit, tiers=tiers, intervals=intervals, repair=repair)
-        finally:
-            await lane.close()
+    async with (
+        open_services(settings) as services,
+        open_verification(services, patience_seconds=_PATIENCE_SECONDS, listener=progress) as kit,
+    ):
+        with progress.shown():
+            return await compare(kit, tiers=tiers, intervals=intervals, repair=repair)
 
 
 def show_report(console: Console, report: Report, seconds: float) -> None:

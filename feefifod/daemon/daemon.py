@@ -74,6 +74,7 @@ class Daemon:
     metrics: Metrics
     stop: anyio.Event
     on_start: Callable[[], None]
+    on_lease_lost: Callable[[int], None] = lambda _: None
     _busy: dict[int, frozenset[bytes]] = field(default_factory=dict)
     _slots: dict[str, int] = field(default_factory=dict)
     _zip: bytes | None = None
@@ -82,7 +83,10 @@ class Daemon:
     _started: bool = False
 
     async def run(self) -> None:
-        """Watch until `stop`; what is in flight then is finished. `on_start` is called after the first scan."""
+        """Watch until `stop`; what is in flight then is finished. `on_start` is called after the first scan.
+
+        `on_lease_lost` is told of batches that were lost to another process.
+        """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.waker.run, name="watcher")
             tasks.start_soon(self._cut_late_drain, tasks.cancel_scope, name="drain limit")
@@ -180,6 +184,7 @@ class Daemon:
             structlog.get_logger().info("batch_paused", batch=claim.batch_id)
         except LeaseLost as error:
             structlog.get_logger().warning("lease_lost", batch=claim.batch_id, reason=error.why)
+            self.on_lease_lost(claim.batch_id)
         except FeefifodError as error:
             self._fail(error)
         except Exception:

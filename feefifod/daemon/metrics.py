@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from feefifod import __version__
 from feefifod.catalog import Ledger
+from feefifod.daemon.mending import Cause
 from feefifod.daemon.standing import Standing
 from feefifod.model import FileState, Source
 from feefifod.pulse import still_for
@@ -56,6 +57,9 @@ class Metrics:
             "failed_attempts", "Attempts that failed because something was away or in the way."
         )
         self._outages = self._counter("outages", "Times that something began to be away or in the way.")
+        self._checks = self._counter("repair_checks", "Checks of the table after an accident, by what it was.", "cause")
+        self._repaired = self._counter("rows_repaired", "Rows that QuestDB had lost, and has again from the archive.")
+        self._unrepaired = self._counter("repair_differences", "Differences that checks found and could not repair.")
         self._window = Histogram(
             "feefifod_window_seconds",
             "Time from handing a window to a lane to its acknowledgement.",
@@ -76,6 +80,8 @@ class Metrics:
         for lane in _LANES:
             for metric in (self._sent, self._retries, self._batches, self._window, self._in_flight):
                 metric.labels(lane)
+        for cause in Cause:
+            self._checks.labels(cause)
         self._build = self._gauge("build_info", "The version that runs.", "version", "python")
         self._build.labels(__version__, platform.python_version()).set(1)
         self._started = self._gauge("start_time_seconds", "When the daemon started, seconds since 1970.")
@@ -156,6 +162,15 @@ class Metrics:
         self._sent.labels(receipt.lane).inc(receipt.rows)
         self._retries.labels(receipt.lane).inc(max(receipt.attempts - 1, 0))
         self._window.labels(receipt.lane).observe(receipt.seconds)
+
+    def repaired(self, rows: int) -> None:
+        """Count rows that were loaded again from the archive."""
+        self._repaired.inc(rows)
+
+    def checked(self, cause: str, differences: int) -> None:
+        """Count a check of the table, and what it left as it is."""
+        self._checks.labels(cause).inc()
+        self._unrepaired.inc(differences)
 
     def render(self, document: Mapping[str, Any] | None, disks: Mapping[str, Disk]) -> bytes:
         """Render all as text for Prometheus; `document` is the newest overview, None when there is none."""

@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 
 from feefifod.backfill.schedules import list_results
-from feefifod.catalog import Ledger
+from feefifod.catalog import Ledger, Marks
 from feefifod.config import pick_database
 from feefifod.discover import scan
 from feefifod.errors import FeefifodError, Refused
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from feefifod.backfill.schedules import ScheduleStatus
-    from feefifod.catalog import Database, ZipRecord
+    from feefifod.catalog import Database, Mark, ZipRecord
     from feefifod.config import ScheduleSettings, Settings
 
 DATABASE: Final = "questdb"
@@ -76,6 +76,7 @@ async def gather(
             "since": daemon.since.isoformat(timespec="seconds") if daemon else None,
         },
         "schedules": ledger.schedules,
+        "repair": ledger.repair,
     }
 
 
@@ -111,6 +112,7 @@ class _LedgerLook:
     rows: dict[str, int | None] = field(default_factory=lambda: {"accepted": None, "rejected": None})
     zips: list[Document] = field(default_factory=list)
     busy_copies: int = 0
+    repair: Document | None = None
 
 
 async def _look_at_ledger(
@@ -133,6 +135,7 @@ async def _look_at_ledger(
                 look.zips = [_describe_zip(record) for record in await ledger.zips.list_unfinished(table_id)]
                 listed = await list_results(database, settings.schedules, datetime.now(UTC))
                 look.schedules = [_describe_result(status) for status in listed]
+                look.repair = _describe_repair(await Marks(database).read(table_id)) if table_id else None
                 look.document = {"reachable": True, "error": None}
     except (FeefifodError, TimeoutError) as error:
         look.document = {"reachable": False, "error": _say(error, look_seconds)}
@@ -149,6 +152,13 @@ def _describe_zip(record: ZipRecord) -> Document:
         "states": {str(state): count for state, count in record.states.items()},
         "reason": record.reason,
     }
+
+
+def _describe_repair(mark: Mark | None) -> Document | None:
+    """Return the outcome of the last check that a daemon made by itself."""
+    if mark is None or mark.checked_at is None or mark.outcome is None:
+        return None
+    return {"checked_at": mark.checked_at.isoformat(timespec="seconds"), **mark.outcome}
 
 
 def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:

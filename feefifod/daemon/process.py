@@ -12,13 +12,15 @@ import anyio
 import structlog
 
 from feefifod import __version__
+from feefifod.catalog import Marks
 from feefifod.daemon.alarm import Alarm
 from feefifod.daemon.answers import Answerer
 from feefifod.daemon.daemon import Daemon
+from feefifod.daemon.mending import PATIENCE_SECONDS, Mender
 from feefifod.daemon.metrics import Metrics, WatchedLedger
 from feefifod.daemon.outlook import Outlook
 from feefifod.daemon.reload import Reloader
-from feefifod.daemon.services import open_backfills, open_services, open_tools
+from feefifod.daemon.services import open_backfills, open_services, open_tools, open_verification
 from feefifod.daemon.signals import STOP_SECONDS, obey_signals
 from feefifod.daemon.timetable import Timetable
 from feefifod.daemon.watchdog import Watchdog, watchdog_seconds
@@ -102,6 +104,7 @@ class _Process:
         async with (
             open_tools(services, metrics, self._stop, patience_seconds=None) as tools,
             open_backfills(services, patience_seconds=None) as backfills,
+            open_verification(services, patience_seconds=PATIENCE_SECONDS) as kit,
             anyio.create_task_group() as tasks,
         ):
             watched = replace(
@@ -112,7 +115,9 @@ class _Process:
             )
             ingestor = Ingestor(watched)
             await ingestor.prepare()
-            daemon = Daemon(ingestor, Waker(str(tools.paths.data), tools.watch), metrics, self._stop, self._say_started)
+            mender = Mender(kit, Marks(services.postgres), metrics)
+            waker = Waker(str(tools.paths.data), tools.watch)
+            daemon = Daemon(ingestor, waker, metrics, self._stop, self._say_started, mender.suspect_batch)
             timetable = Timetable(backfills, tasks)
             timetable.keep(self._settings.schedules, self._settings.sources)
 
@@ -124,6 +129,7 @@ class _Process:
             reloader = Reloader(self._settings, self._read, apply, self._notifier, self._stop)
             tasks.start_soon(Alarm(outlook, metrics).run, name="alarm")
             tasks.start_soon(reloader.run, hangups, name="reload")
+            tasks.start_soon(mender.run, name="self-repair")
             await daemon.run()
             tasks.cancel_scope.cancel()
 

@@ -14,6 +14,7 @@ import structlog
 
 from feefifod.backfill.tools import open_backfill
 from feefifod.catalog import Assets, Database, Ledger, open_database
+from feefifod.catalog.verification import Claims
 from feefifod.config import pick_database
 from feefifod.errors import Refused
 from feefifod.ingest.tools import Tools
@@ -22,6 +23,8 @@ from feefifod.patience import Trouble
 from feefifod.servers import use_servers
 from feefifod.sink import BulkLane, IlpLane, QuestDBClient
 from feefifod.sweep import keep_freed_memory
+from feefifod.verify import Kit
+from feefifod.verify.report import SilentListener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from feefifod.ingest.report import Listener
     from feefifod.patience import OnTrouble
     from feefifod.servers import Servers
+    from feefifod.verify import Listener as VerifyListener
 
 _CLOSE_SECONDS: Final = 5.0
 _SPARE_FILES: Final = 256
@@ -158,6 +162,31 @@ def open_backfills(services: Services, *, patience_seconds: float | None) -> Abs
         environ=os.environ,
         patience_seconds=patience_seconds,
     )
+
+
+@asynccontextmanager
+async def open_verification(
+    services: Services, *, patience_seconds: float | None, listener: VerifyListener | None = None
+) -> AsyncIterator[Kit]:
+    """Open what verification works with."""
+    settings = services.settings
+    lane = IlpLane(services.client.url, services.questdb, on_trouble=Trouble(patience_seconds))
+    try:
+        yield Kit(
+            paths=settings.paths,
+            pipeline=settings.pipeline,
+            tiers=settings.tiers,
+            questdb=services.questdb,
+            client=services.client,
+            claims=Claims(services.postgres),
+            assets=services.assets,
+            lane=lane,
+            patience_seconds=patience_seconds,
+            listener=listener or SilentListener(),
+        )
+    finally:
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSE_SECONDS):
+            await lane.close()
 
 
 async def _find_bulk(services: Services, trouble: OnTrouble) -> BulkLane | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feefifod.sink.apply import Suspended, wait_applied
+from feefifod.sink.apply import Progress, Suspended, read_progress, wait_applied
 from feefifod.sink.bulk import BulkLane
 from feefifod.sink.counts import SeriesCount, SeriesKey, count_one, count_series
 from feefifod.sink.ilp import IlpLane
@@ -23,6 +23,7 @@ __all__ = [
     "BulkLane",
     "IlpLane",
     "Lane",
+    "Progress",
     "QuestDBClient",
     "Receipt",
     "SeriesCount",
@@ -37,6 +38,7 @@ __all__ = [
     "drop_table",
     "ensure_table",
     "read_identity",
+    "read_progress",
     "read_stored",
     "wait_applied",
 ]

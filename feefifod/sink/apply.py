@@ -37,6 +37,26 @@ async def read_wal(client: QuestDBClient, table: str) -> WalState | None:
     return WalState(*answer.rows[0]) if answer.rows else None
 
 
+class Progress(NamedTuple):
+    """How far a table is, and since when its server runs.
+
+    Attributes:
+        table: the table's own number; another one is another table of the same name.
+        sequenced: transactions of its write-ahead log; falls only where an older copy takes the table's place.
+        started_us: when the server was started, microseconds since 1970 UTC.
+    """
+
+    table: int
+    sequenced: int
+    started_us: int
+
+
+async def read_progress(client: QuestDBClient, table: str) -> Progress | None:
+    """Read how far a table is; None when there is no such WAL table."""
+    answer = await client.query(render(_SQL["read_progress"], name=table))
+    return Progress(*answer.rows[0]) if answer.rows else None
+
+
 async def wait_applied(
     client: QuestDBClient,
     table: str,

@@ -43,5 +43,10 @@ SELECT count(), cast(min(time) AS LONG), cast(max(time) AS LONG) FROM {table};
 SELECT suspended, writerTxn, sequencerTxn, errorTag, errorMessage
 FROM wal_tables() WHERE name = {name};
 
+-- read_progress --
+SELECT id, sequencerTxn, cast(pg_postmaster_start_time() AS LONG)
+FROM tables() t JOIN wal_tables() w ON w.name = t.table_name
+WHERE t.table_name = {name};
+
 -- read_pending --
 SELECT wal_pending_row_count FROM tables() WHERE table_name = {name};

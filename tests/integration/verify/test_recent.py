@@ -9,10 +9,8 @@ from typing import Any
 
 import anyio
 
-from feefifod.catalog.verification import Claims
 from feefifod.config import load
-from feefifod.daemon.services import open_services
-from feefifod.sink import IlpLane
+from feefifod.daemon.services import open_services, open_verification
 from feefifod.verify import Kit, Report, verify, verify_recent
 from tests.integration.verify.conftest import Bench
 from tests.support import samples
@@ -26,23 +24,11 @@ def with_kit(bench: Bench, work: Callable[[Kit], Any]) -> Any:
 
     async def run() -> Any:
         settings = load(bench.world.config, {}, bench.world.root).settings
-        async with open_services(settings) as services:
-            lane = IlpLane(services.client.url, services.questdb)
-            kit = Kit(
-                paths=settings.paths,
-                pipeline=settings.pipeline,
-                tiers=settings.tiers,
-                questdb=services.questdb,
-                client=services.client,
-                claims=Claims(services.postgres),
-                assets=services.assets,
-                lane=lane,
-                patience_seconds=10.0,
-            )
-            try:
-                return await work(kit)
-            finally:
-                await lane.close()
+        async with (
+            open_services(settings) as services,
+            open_verification(services, patience_seconds=10.0) as kit,
+        ):
+            return await work(kit)
 
     return anyio.run(run)
 
