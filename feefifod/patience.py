@@ -54,7 +54,9 @@ class Trouble:
             self._since = now
         if attempt == 1 or now - self._logged > _LOG_EVERY_SECONDS:
             self._logged = now
-            structlog.get_logger().warning("waiting", reason=error.why, where=error.where, attempt=attempt)
+            structlog.get_logger().warning(
+                "waiting", reason=error.why, where=error.where, remedy=error.remedy or None, attempt=attempt
+            )
         self.also(error, attempt)
         if self.limit_seconds is not None and now - self._since > self.limit_seconds:
             raise Refused(error.why, where=error.where, remedy=error.remedy) from error

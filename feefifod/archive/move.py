@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import os
 import sys
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import aiofiles.os
 from anyio import to_thread
 
 from feefifod.errors import Unavailable
+from feefifod.failpoint import Step, reach
 from feefifod.pulse import beat
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ async def move_file(
     """
     try:
         await aiofiles.os.makedirs(folder, exist_ok=True)
+        earlier = await to_thread.run_sync(_find_copy, source, folder)
+        if earlier is not None and await _is_same(source, earlier):
+            await _remove_copied(source, earlier)
+            return earlier
         for target in _candidates(folder, name):
             if await aiofiles.os.path.exists(target):
                 continue
@@ -121,15 +127,15 @@ def rename_exclusive(source: str, target: str) -> None:
     Raises:
         FileExistsError: `target` exists. OSError: as rename(2), EXDEV across file systems.
     """
+    reach(Step.RENAMING)
     rename = _native_rename()
-    if rename is not None:
-        code = rename(os.fsencode(source), os.fsencode(target))
-        if code == 0:
-            return
-        if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-            raise OSError(code, os.strerror(code), source, None, target)
-    os.link(source, target, follow_symlinks=False)
-    Path(source).unlink()
+    code = rename(os.fsencode(source), os.fsencode(target)) if rename is not None else errno.ENOSYS
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        os.link(source, target, follow_symlinks=False)
+        Path(source).unlink()
+    elif code:
+        raise OSError(code, os.strerror(code), source, None, target)
+    reach(Step.RENAMED)
 
 
 def _native_rename() -> Callable[[bytes, bytes], int] | None:
@@ -152,28 +158,73 @@ def _native_rename() -> Callable[[bytes, bytes], int] | None:
 
 
 async def _copy_across(source: str, target: Path) -> bool:
-    """Copy to another file system, compare, and only then remove the source; False when the name is taken."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    """Copy to another file system, compare, and only then remove the source; False when the name is taken.
+
+    The draft's name follows from the source's, so that no crash leaves more than one. It becomes a second name of
+    the copy and goes after the source: a crash in between leaves the proof that this copy is ours.
+    """
+    draft = _draft_of(source, target.parent)
+    linked = False
+    # Never written into: it may be the second name of an earlier content's copy.
+    draft.unlink(missing_ok=True)
     try:
-        async with aiofiles.open(source, "rb") as reader, aiofiles.open(partial, "wb") as writer:
+        async with aiofiles.open(source, "rb") as reader, aiofiles.open(draft, "xb") as writer:
             while piece := await reader.read(_COPY_BYTES):
                 await writer.write(piece)
                 beat()
             await writer.flush()
             await to_thread.run_sync(os.fsync, writer.fileno())
         status = await aiofiles.os.stat(source)
-        os.utime(partial, ns=(status.st_atime_ns, status.st_mtime_ns))
-        if not await _is_same(source, partial):
+        os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
+        if not await _is_same(source, draft):
             raise OSError(errno.EIO, "the copy differs from its source")
+        reach(Step.COPIED)
         try:
-            rename_exclusive(str(partial), str(target))
+            os.link(draft, target)
+            linked = True
         except FileExistsError:
             return False
-        sync_folders([target.parent])
-        await aiofiles.os.unlink(source)
-        return True
+        except OSError:
+            # No hard links there: a crash before the source is removed leaves a second copy, and nothing worse.
+            try:
+                rename_exclusive(str(draft), str(target))
+            except FileExistsError:
+                return False
     finally:
-        partial.unlink(missing_ok=True)
+        if not linked:
+            draft.unlink(missing_ok=True)
+    await _remove_copied(source, target)
+    return True
+
+
+async def _remove_copied(source: str, copy: Path) -> None:
+    await to_thread.run_sync(sync_folders, [copy.parent])
+    reach(Step.LINKED)
+    await aiofiles.os.unlink(source)
+    reach(Step.SOURCE_REMOVED)
+    forget_draft(source, copy.parent)
+
+
+def _draft_of(source: str, folder: Path) -> Path:
+    return folder / f".{hashlib.blake2b(os.fsencode(source), digest_size=8).hexdigest()}.part"
+
+
+def _find_copy(source: str, folder: Path) -> Path | None:
+    """Return the whole copy of this file that an earlier try has made in `folder`."""
+    draft = _draft_of(source, folder)
+    try:
+        here, there = Path(source).stat(), draft.lstat()
+    except FileNotFoundError:
+        return None
+    if there.st_nlink < 2 or (here.st_size, here.st_mtime_ns) != (there.st_size, there.st_mtime_ns):
+        return None
+    with os.scandir(folder) as entries:
+        return next((Path(e.path) for e in entries if e.inode() == there.st_ino and e.name != draft.name), None)
+
+
+def forget_draft(source: str, folder: Path) -> None:
+    """Remove what a crash may have left of copying a file that is not there any more."""
+    _draft_of(source, folder).unlink(missing_ok=True)
 
 
 async def _is_same(source: str, copy: Path) -> bool:

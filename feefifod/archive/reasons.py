@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
 
 import aiofiles
 import aiofiles.os
 from anyio import to_thread
 
 from feefifod.archive.move import move_file
+from feefifod.errors import Unavailable
+from feefifod.failpoint import Step, reach
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from feefifod.parse.rows import Reject
 
@@ -33,27 +39,50 @@ class RejectedRows:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(("line", "reason", "text"))
         self._full = False
         self.count = 0
+
+    def __enter__(self) -> Self:
+        """Begin.
+
+        Raises:
+            Unavailable: scratch space cannot be written; so does whatever follows.
+        """
+        with self._writing():
+            self._file = self.path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(("line", "reason", "text"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Make them durable; without any row nothing is left."""
+        with self._writing(), self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        if not self.count:
+            self.path.unlink()
 
     def add(self, rejects: list[Reject]) -> None:
         """Keep these rows."""
         self.count += len(rejects)
         if self._full:
             return
-        self._writer.writerows((reject.line, reject.reason, reject.text) for reject in rejects)
-        if self._file.tell() > _MOST_ROWS_BYTES:
-            self._full = True
-            self._writer.writerow(("", "more rows were refused; see the file itself", ""))
+        with self._writing():
+            self._writer.writerows((reject.line, reject.reason, reject.text) for reject in rejects)
+            if self._file.tell() > _MOST_ROWS_BYTES:
+                self._full = True
+                self._writer.writerow(("", "more rows were refused; see the file itself", ""))
 
-    def close(self) -> None:
-        """Make them durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise Unavailable(
+                f"scratch space cannot be written: {error.strerror}",
+                where=str(self.path.parent),
+                remedy="Free some space there; it goes on by itself",
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +127,23 @@ async def reject_file(source: str, folder: Path, name: str, refusal: Refusal) ->
             await to_thread.run_sync(os.fsync, file.fileno())
         await aiofiles.os.replace(partial, f"{target}{REASON_SUFFIX}")
         if refusal.rows is not None:
-            await aiofiles.os.replace(refusal.rows, f"{target}{ROWS_SUFFIX}")
+            await to_thread.run_sync(_replace, refusal.rows, target.with_name(target.name + ROWS_SUFFIX))
+        reach(Step.REASON_WRITTEN)
 
     return await move_file(source, folder, name, before=write_reason)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Move a file over `target`, also from another file system; a crash in between is cured by doing it again."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        draft = target.with_name(f".{target.name}.part")
+        with source.open("rb") as reader, draft.open("wb") as writer:
+            shutil.copyfileobj(reader, writer)
+            writer.flush()
+            os.fsync(writer.fileno())
+        draft.replace(target)
+        source.unlink()

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from feefifod.birth import birth
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,8 @@ def is_dead(owner: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """Say when a process was started, the same at any time and for all who ask; "" when it is gone, or a zombie."""
-    try:
-        # Ticks since boot, because the wall clock, which psutil's create_time follows, may be set at any time.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-        return "" if fields[0] in b"ZX" else fields[19].decode("ascii")
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    try:
-        process = psutil.Process(pid)
-        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
-    except psutil.Error:
-        return ""
+    born = birth(pid)
+    return "" if born is None else str(born)
 
 
 def _host() -> str:

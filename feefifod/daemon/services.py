@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import structlog
+from anyio import to_thread
 
 from feefifod.backfill.tools import open_backfill
 from feefifod.catalog import Assets, Database, Ledger, open_database
 from feefifod.catalog.verification import Claims
 from feefifod.config import pick_database
 from feefifod.errors import Refused
+from feefifod.ingest.leftovers import clear_leftovers
 from feefifod.ingest.tools import Tools
 from feefifod.log import register_secret
 from feefifod.patience import Trouble
@@ -124,6 +126,7 @@ async def open_tools(
         open_files=_count_open_files(),
     )
     _make_folders(tools)
+    await to_thread.run_sync(clear_leftovers, tools.scratch)
     try:
         yield tools
     finally:

@@ -124,7 +124,8 @@ def read_sums(folder: str, open_file: Callable[[str], int]) -> dict[str, str]:
 class JoinedFile(io.RawIOBase):
     """Reads files one after another as one; owns their descriptors.
 
-    No read is longer than 8 MiB: a central directory of Kraken's whole archive is a third of that.
+    No read is longer than 8 MiB: a central directory of Kraken's whole archive is a third of that. `failure` keeps
+    what the last failed read raised, for the zip library takes any error for a file that is no zip.
     """
 
     def __init__(self, fds: Sequence[int]) -> None:
@@ -133,6 +134,7 @@ class JoinedFile(io.RawIOBase):
         self._sizes = [os.fstat(fd).st_size for fd in self._fds]
         self._position = 0
         self.size = sum(self._sizes)
+        self.failure: OSError | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read so many bytes, fewer only at the end.
@@ -158,7 +160,11 @@ class JoinedFile(io.RawIOBase):
         offset = self._position
         for fd, length in zip(self._fds, self._sizes, strict=True):
             if offset < length:
-                return os.pread(fd, min(size, length - offset), offset)
+                try:
+                    return os.pread(fd, min(size, length - offset), offset)
+                except OSError as error:
+                    self.failure = error
+                    raise
             offset -= length
         return b""
 

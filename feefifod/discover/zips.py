@@ -98,12 +98,19 @@ def find_missing_part(parts: Sequence[Part]) -> str:
 
 
 def has_directory(parts: Sequence[Part]) -> bool:
-    """Tell whether a zip ends as a zip does."""
+    """Tell whether a zip ends as a zip does.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with join_parts(parts) as file:
         try:
-            return zipfile.is_zipfile(file)
+            found = zipfile.is_zipfile(file)
         except (BadInput, struct.error):
-            return False
+            found = False
+        if file.failure is not None:
+            raise file.failure
+        return found
 
 
 def join_parts(parts: Sequence[Part]) -> JoinedFile:
@@ -127,12 +134,17 @@ def open_zip(parts: Sequence[Part]) -> Iterator[zipfile.ZipFile]:
     """Open a zip, whole or split; every part must be as it was found.
 
     Raises:
-        FileNotFoundError: a part is gone or has changed.
+        FileNotFoundError: a part is gone or has changed. OSError: it cannot be read.
         BadInput: its central directory cannot be read.
     """
     with join_parts(parts) as file:
-        with naming_damage():
-            archive = zipfile.ZipFile(file)
+        try:
+            with naming_damage():
+                archive = zipfile.ZipFile(file)
+        except BadInput:
+            if file.failure is not None:
+                raise file.failure from None
+            raise
         with archive:
             yield archive
 

@@ -13,19 +13,17 @@ import anyio
 import structlog
 from anyio import to_thread
 
-from feefifod.archive import RejectedRows
 from feefifod.catalog import Ending, LeaseLost, Loaded
 from feefifod.catalog.ledger import LEASE_SECONDS, RENEW_SECONDS
-from feefifod.discover import open_drop
 from feefifod.errors import BadInput, FeefifodError, Refused, Unavailable
 from feefifod.failpoint import Step, reach
-from feefifod.ingest.finish import Ended, carry_out, rows_path
+from feefifod.ingest.finish import Ended, carry_out
 from feefifod.ingest.inspect import Inspection, find_changed, inspect_files
 from feefifod.ingest.load import Load, Stopped, make_sweep
+from feefifod.ingest.order import order_one
 from feefifod.ingest.prove import NotProven, expect, prove
 from feefifod.model import Asset, Category, FileState
 from feefifod.parse.tiers import tier_of
-from feefifod.sweep import order_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,16 +35,21 @@ if TYPE_CHECKING:
     from feefifod.sweep import Ordered, Sweep, Tally
 
 _ROW_BYTES: Final = 50
-_DAY_SECONDS: Final = 86_400
 
 
 @dataclass(slots=True)
 class Batch:
-    """A claim at work."""
+    """A claim at work.
+
+    Attributes:
+        unreadable: paths of files that were given back because the system cannot read them, and what it says.
+    """
 
     tools: Tools
     claim: Claim
     scratch: Path
+    unreadable: dict[bytes, str] = field(default_factory=dict)
+    _trouble: Unavailable | None = None
     _ended: list[Ended] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -96,7 +99,6 @@ class Batch:
     async def _ingest(self) -> None:
         claim, tools = self.claim, self.tools
         reach(Step.CLAIMED)
-        await to_thread.run_sync(partial(self.scratch.mkdir, parents=True, exist_ok=True))
         started = time.monotonic()
         inspections = await inspect_files(claim.files, tools.reading)
         loadable = await self._sort_out(inspections)
@@ -109,6 +111,8 @@ class Batch:
         await self._carry_out()
         await tools.patiently(partial(tools.ledger.finish_batch, claim))
         reach(Step.CLOSED)
+        if self._trouble is not None:
+            raise self._trouble  # Said when everything else is done.
 
     async def _sort_out(self, inspections: Sequence[Inspection]) -> list[Inspection]:
         """Decide about files without loading them where that is possible; return the ones to load."""
@@ -128,6 +132,9 @@ class Batch:
             content = (file.series, inspection.sha256)
             if inspection.gone:
                 await self._give_back([file], inspection.gone)
+            elif inspection.unreadable:
+                self._note_unreadable(file, inspection.unreadable)
+                await self._give_back([file], f"it cannot be read: {inspection.unreadable}")
             elif inspection.empty:
                 endings.append(Ending(file.id, FileState.EMPTY, "it holds no data row"))
             elif inspection.refusal:
@@ -167,18 +174,33 @@ class Batch:
         for file in files:
             structlog.get_logger().info("file_given_back", file=file.name, reason=reason)
 
+    def _note_unreadable(self, file: ClaimedFile, why: str) -> None:
+        self.unreadable[file.path] = why
+        remedy = "Look at the disk, and who may read the file; it is tried again"
+        structlog.get_logger().warning("file_unreadable", file=file.name, reason=why, remedy=remedy)
+
     async def _order(self, inspections: Sequence[Inspection]) -> dict[int, Ordered]:
         """Put irregular files in order; one without a good row is refused. Returns what can be loaded."""
         results: dict[int, Ordered] = {}
         for inspection in inspections:
             file = inspection.file
             try:
-                ordered = await to_thread.run_sync(self._order_one, file, limiter=self.tools.reading)
+                ordered = await to_thread.run_sync(
+                    order_one, self.tools, file, self.scratch, limiter=self.tools.reading
+                )
             except BadInput as error:
                 await self._mark([Ending(file.id, FileState.REJECTED, str(error))], None)
                 continue
-            except (OSError, Unavailable) as error:
-                await self._give_back([file], f"it changed or cannot be read: {error}")
+            except FileNotFoundError as error:
+                await self._give_back([file], error.strerror or str(error))
+                continue
+            except OSError as error:
+                self._note_unreadable(file, why := error.strerror or str(error))
+                await self._give_back([file], f"it cannot be read: {why}")
+                continue
+            except Unavailable as error:
+                self._trouble = error
+                await self._give_back([file], str(error))
                 continue
             reach(Step.ORDERED)
             if ordered.rows:
@@ -189,25 +211,6 @@ class Batch:
             else:
                 await self._mark([Ending(file.id, FileState.EMPTY, "it holds no data row")], None)
         return results
-
-    def _order_one(self, file: ClaimedFile) -> Ordered:
-        fd = open_drop(os.fsdecode(file.path), file.stamp)
-        path = rows_path(self.tools, file.id)
-        rejected = RejectedRows(path)
-        try:
-            return order_file(
-                fd,
-                interval_minutes=file.series.interval_minutes,
-                latest_seconds=latest_seconds(time.time()),
-                scratch=self.scratch / str(file.id),
-                chunk_rows=self.tools.pipeline.window_rows,
-                on_rejects=rejected.add,
-            )
-        finally:
-            os.close(fd)
-            rejected.close()
-            if not rejected.count:
-                path.unlink()
 
     async def _load(
         self, inspections: Sequence[Inspection], ordered: Mapping[int, Ordered], started: float
@@ -231,6 +234,9 @@ class Batch:
         load = Load(tools, claim, lane, make_sweep(tools, claim, inspections, assets, paths))
         await load.run()
         sweep = load.sweep
+        for inspection in inspections:
+            if inspection.file.id in load.unreadable:
+                self._note_unreadable(inspection.file, load.unreadable[inspection.file.id])
         files = {i.file.id: i.file for i in inspections if i.file.id in sweep.tallies}
         sent = [file for file in sweep.files if file.id in files]
         reach(Step.PROVING)
@@ -305,11 +311,6 @@ async def ensure_assets(tools: Tools, inspections: Sequence[Inspection]) -> dict
     }
     found = await tools.patiently(partial(tools.assets.ensure, wanted))
     return {(ticker, str(Category(category))): asset for (ticker, category), asset in found.items()}
-
-
-def latest_seconds(now_seconds: float) -> int:
-    """Return the last instant that a candle may start at: the end of tomorrow (UTC)."""
-    return (int(now_seconds) // _DAY_SECONDS + 2) * _DAY_SECONDS - 1
 
 
 def _decide(group: BaseExceptionGroup) -> BaseException:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from anyio import to_thread
 
-from feefifod.archive import Refusal, keep_rows, move_file, reject_file, rename_group, sync_folders
+from feefifod.archive import Refusal, forget_draft, keep_rows, move_file, reject_file, rename_group, sync_folders
 from feefifod.catalog import Move
 from feefifod.discover import is_part, list_parts, open_drop
 from feefifod.errors import Unavailable
+from feefifod.failpoint import Step, reach
 from feefifod.ingest.report import FileResult
 from feefifod.ingest.unpack import zip_of_copy
 from feefifod.model import FileState
@@ -86,7 +87,9 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
     folders = {Path(os.fsdecode(move.moved_to)).parent for move in moves if move.moved_to}
     folders |= {Path(item.path).parent for item in ended} | {tools.paths.rejected}
     await to_thread.run_sync(sync_folders, [folder for folder in folders if folder.is_dir()])
+    reach(Step.SYNCED)
     await tools.patiently(partial(tools.ledger.finish, fence, moves))
+    reach(Step.FINISHED)
     _report(tools, ended, moves)
     if trouble is not None:
         await tools.patiently(partial(tools.ledger.let_go, fence))
@@ -136,8 +139,13 @@ async def _keep_all_rows(tools: Tools, group: Sequence[Ended]) -> tuple[list[End
 
 async def _keep_rows(tools: Tools, item: Ended) -> None:
     rows = rows_path(tools, item.id)
-    if item.rows_rejected and await to_thread.run_sync(rows.exists):
+    if not item.rows_rejected:
+        return
+    if not await to_thread.run_sync(rows.exists):
+        await to_thread.run_sync(forget_draft, str(rows), tools.paths.rejected)
+    else:
         await keep_rows(rows, tools.paths.rejected, shorten(PurePath(item.path).name))
+        reach(Step.ROWS_KEPT)
 
 
 async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
@@ -149,6 +157,7 @@ async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Mov
             for item in group:
                 await _keep_rows(tools, item)
             await to_thread.run_sync(_unlink_all, [item.path for item in group])
+            reach(Step.COPIES_DELETED)
         except Unavailable as error:
             return moves, error
         except OSError as error:
@@ -191,6 +200,8 @@ def _find_moved(item: Ended, folder: Path, name: str) -> Move:
     stem = name.removesuffix(".csv")
     replaced = os.path.lexists(item.path)
     if folder.is_dir():
+        if not replaced:
+            forget_draft(item.path, folder)
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name == name or entry.name.startswith(f"{stem}."):
@@ -211,7 +222,9 @@ async def _put_away(tools: Tools, item: Ended) -> Move:
     try:
         await to_thread.run_sync(_check, item)
         if item.ending is FileState.EMPTY:
+            reach(Step.DELETING)
             await to_thread.run_sync(os.unlink, item.path)
+            reach(Step.DELETED)
             return Move(item.id, None)
         rows = rows_path(tools, item.id)
         has_rows = await to_thread.run_sync(rows.exists)
@@ -288,6 +301,7 @@ async def finish_left_over(tools: Tools, selection: Selection) -> None:
     if records:
         decided = {record.path for record in records}
         selection.drops = [drop for drop in selection.drops if drop.path not in decided]
+        selection.zips = [found for found in selection.zips if os.fsencode(found.path) not in decided]
         await carry_out(tools, fence, [_ended(record) for record in records])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -25,9 +26,21 @@ if TYPE_CHECKING:
     from feefifod.catalog import Claim, Drop
     from feefifod.discover import Found
     from feefifod.ingest.tools import Tools
+    from feefifod.model import FileStamp
 
 SMALL_FILE_BYTES: Final = 8 * 1024 * 1024
 SMALL_BATCH_BYTES: Final = 16 * 1024 * 1024
+_REST_SECONDS: Final = (1.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """A file that cannot be read is left alone for a while, longer each time, as long as it stays as it is."""
+
+    stamp: FileStamp
+    reason: str
+    seconds: float
+    until: float
 
 
 @dataclass(slots=True)
@@ -38,6 +51,7 @@ class Ingestor:
     settler: Settler = field(init=False)
     zips: Zips = field(init=False)
     _table_id: str | None = None
+    _resting: dict[bytes, _Rest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settler = Settler(self.tools.watch)
@@ -58,6 +72,10 @@ class Ingestor:
         settlements = await to_thread.run_sync(self.settler.judge, found)
         # Nobody but us writes there, and what is not whole is hidden.
         settlements |= {item.path: Settlement(True, "unpacked from a zip") for item in members}
+        for item in found + members:
+            rest = self._resting.get(os.fsencode(item.path))
+            if rest is not None and rest.stamp == item.stamp and (left := rest.until - time.monotonic()) > 0:
+                settlements[item.path] = Settlement(False, f"it cannot be read: {rest.reason}", left)
         return select(found + members, settlements, self.tools.watch, self.tools.tiers)
 
     async def prepare(self) -> str:
@@ -113,11 +131,24 @@ class Ingestor:
 
     async def run_batch(self, claim: Claim) -> None:
         """Work on one claim; see `Batch.run` for what it raises."""
+        batch = Batch(self.tools, claim, self.tools.scratch / f"batch-{os.getpid()}-{claim.fence}")
         try:
             with structlog.contextvars.bound_contextvars(batch=claim.batch_id), working(f"batch {claim.batch_id}"):
-                await Batch(self.tools, claim, self.tools.scratch / f"batch-{os.getpid()}-{claim.fence}").run()
+                await batch.run()
         finally:
+            self._let_rest(batch)
             self.zips.wake()
+
+    def _let_rest(self, batch: Batch) -> None:
+        now, (shortest, longest) = time.monotonic(), _REST_SECONDS
+        stamps = {file.path: file.stamp for file in batch.claim.files}
+        # What is long over was cured, or is gone.
+        self._resting = {path: rest for path, rest in self._resting.items() if now - rest.until < longest}
+        for path, reason in batch.unreadable.items():
+            before = self._resting.get(path)
+            again = before is not None and before.stamp == stamps[path]
+            seconds = min(2 * before.seconds, longest) if before is not None and again else shortest
+            self._resting[path] = _Rest(stamps[path], reason, seconds, now + seconds)
 
 
 def pick_small(drops: Sequence[Drop]) -> list[Drop]:

@@ -37,6 +37,7 @@ class Inspection:
         empty: it has no data row at all.
         refusal: why it is refused as a whole.
         gone: it is not the file that was claimed any more, and why.
+        unreadable: what the system says when it is read.
     """
 
     file: ClaimedFile
@@ -46,6 +47,7 @@ class Inspection:
     empty: bool = False
     refusal: str = ""
     gone: str = ""
+    unreadable: str = ""
 
 
 async def inspect_files(files: Sequence[ClaimedFile], limiter: anyio.CapacityLimiter) -> list[Inspection]:
@@ -82,12 +84,14 @@ def inspect_file(file: ClaimedFile) -> Inspection:
     """Look into one file. A hash that the ledger holds is trusted, for the file's stamp is that of the ledger."""
     try:
         fd = open_drop(os.fsdecode(file.path), file.stamp)
-    except OSError as error:
+    except FileNotFoundError as error:
         return Inspection(file, gone=error.strerror or str(error))
+    except OSError as error:
+        return Inspection(file, unreadable=error.strerror or str(error))
     try:
         return _look(fd, file)
     except OSError as error:
-        return Inspection(file, gone=f"it cannot be read: {error.strerror}")
+        return Inspection(file, unreadable=error.strerror or str(error))
     finally:
         os.close(fd)
 

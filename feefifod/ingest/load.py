@@ -14,7 +14,7 @@ import structlog
 from feefifod.discover import open_drop
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.contest import SeriesKey, contest
-from feefifod.sweep import Irregular, Slab, Sweep, SweepFile, Window
+from feefifod.sweep import Irregular, Slab, Sweep, SweepFile, Unreadable, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +53,7 @@ class Load:
         merged: rows that lost to a row of another file of the batch, by series.
         contested: series of which other files have loaded rows within the range of these.
         irregular: files that left on the way because they have to be put in order first.
+        unreadable: files that left because the system cannot read them, and what it says.
     """
 
     tools: Tools
@@ -61,6 +62,7 @@ class Load:
     sweep: Sweep
     merged: dict[str, int] = field(default_factory=dict)
     irregular: set[int] = field(default_factory=set)
+    unreadable: dict[int, str] = field(default_factory=dict)
     contested: set[SeriesKey] = field(default_factory=set)
     _sending: deque[Sending] = field(default_factory=deque)
     _checkpoints: anyio.Lock = field(default_factory=anyio.Lock)
@@ -165,6 +167,8 @@ class Load:
                 self.irregular.add(file.id)
                 await self.tools.patiently(partial(ledger.mark_irregular, self.claim, [file.id]))
             else:
+                if isinstance(error, Unreadable):
+                    self.unreadable[file.id] = error.why
                 await self.tools.patiently(partial(ledger.release, self.claim, [file.id], error.why))
             reach(Step.WITHDRAWN)
 

@@ -190,5 +190,6 @@ def _unpack_some(archive: zipfile.ZipFile, members: Sequence[Member], folder: Pa
         return [error]
     except OSError as error:
         why = f"a zip cannot be unpacked: {error.strerror or error}"
-        return [Unavailable(why, where=str(folder.parent), remedy="It is tried again")]
+        remedy = "Look at the disk and its free space; it is tried again"
+        return [Unavailable(why, where=str(folder.parent), remedy=remedy)]
     return []

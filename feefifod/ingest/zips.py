@@ -158,12 +158,18 @@ class ZipStep:
         """Do it; returns whether it moved on, and what there is to say of the zip.
 
         Raises:
-            Unavailable: there is no room to unpack it. Stopped, LeaseLost: as `Zips.advance`.
+            Unavailable: it cannot be read, or there is no room to unpack it. Stopped, LeaseLost: as `Zips.advance`.
         """
         try:
             return await self._run()
         except FileNotFoundError:
             return await self._leave("it changed while it was read")
+        except OSError as error:
+            raise Unavailable(
+                f"it cannot be read or unpacked: {error.strerror or error}",
+                where=error.filename or self.found.path,
+                remedy="Look at the disk and its free space; it is tried again",
+            ) from error
         except BadInput as error:
             await self._end(FileState.REJECTED, str(error))
             return True, str(error)

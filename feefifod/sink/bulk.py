@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import numpy as np
-import psutil
 import pyarrow as pa
 from anyio import to_thread
 from pyarrow import parquet
 
+from feefifod.birth import birth
 from feefifod.errors import FeefifodError, Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.patience import OnTrouble, keep_silent, persist
@@ -67,7 +67,7 @@ class BulkLane:
         self._statements = anyio.Semaphore(statements)
         self._writers = anyio.CapacityLimiter(1)
         self._numbers = itertools.count(1)
-        self._stem = f"feefifod-{_host()}-{os.getpid()}-{_started(os.getpid())}"
+        self._stem = f"feefifod-{_host()}-{os.getpid()}-{birth(os.getpid())}"
 
     async def probe(self) -> str | None:
         """Prove that the server reads a file that we write; return None, or the reason why it does not."""
@@ -187,7 +187,7 @@ def _clean(folder: Path) -> int:
 
 def _is_left_over(path: Path, match: re.Match[str]) -> bool:
     if match["host"] == _host():
-        return _started(int(match["pid"])) != int(match["started"])
+        return birth(int(match["pid"])) != int(match["started"])
     try:
         return time.time() - path.stat().st_mtime > _FOREIGN_AGE_SECONDS
     except FileNotFoundError:
@@ -197,11 +197,3 @@ def _is_left_over(path: Path, match: re.Match[str]) -> bool:
 def _host() -> str:
     """Name this host by a digest, because a host's name may hold what a file's name in SQL may not."""
     return hashlib.blake2b(socket.gethostname().encode(), digest_size=6).hexdigest()
-
-
-def _started(pid: int) -> int | None:
-    """Return when the process was started, in milliseconds since 1970; None when there is none."""
-    try:
-        return round(psutil.Process(pid).create_time() * 1000)
-    except psutil.NoSuchProcess:
-        return None

@@ -2,7 +2,7 @@
 
 from feefifod.sweep.memory import keep_freed_memory
 from feefifod.sweep.order import Ordered, order_file
-from feefifod.sweep.run import FileChanged, Irregular, SweepFile
+from feefifod.sweep.run import FileChanged, Irregular, SweepFile, Unreadable
 from feefifod.sweep.sweep import Slab, Sweep, Tally, Window
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Sweep",
     "SweepFile",
     "Tally",
+    "Unreadable",
     "Window",
     "keep_freed_memory",
     "order_file",

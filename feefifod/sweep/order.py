@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
+from feefifod.errors import Unavailable
 from feefifod.model import Candles
 from feefifod.parse.head import inspect_head
 from feefifod.parse.rows import has_only_six_fields, read_rows
@@ -57,7 +58,8 @@ def order_file(
         on_rejects: receives bad rows in the order of the file.
 
     Raises:
-        BadInput: it is not text at all.
+        BadInput: it is not text at all. OSError: it cannot be read.
+        Unavailable: scratch space cannot be written.
     """
     size = os.fstat(fd).st_size
     head = inspect_head(os.pread(fd, _HEAD_BYTES, 0))
@@ -110,6 +112,13 @@ def _write(pieces: list[Candles], path: Path) -> Path:
     wins = np.append(time[1:] != time[:-1], True)
     order = order[wins]
     batch = pa.record_batch([pa.array(column[order]) for column in columns], names=list(_NAMES))
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
+    try:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+    except OSError as error:
+        raise Unavailable(
+            f"scratch space cannot be written: {error.strerror or error}",
+            where=str(path.parent),
+            remedy="Free some space there; it goes on by itself",
+        ) from error
     return path

@@ -62,6 +62,10 @@ class SweepFile:
         return f"{self.asset_id}/{self.interval_minutes}/{self.quote}"
 
 
+class Unreadable(FileChanged):
+    """The system cannot read the file, for now at least."""
+
+
 class Run(Protocol):
     """Rows in time order.
 
@@ -110,8 +114,10 @@ class CsvRun:
     def _open(self) -> None:
         try:
             self._fd = self.file.open()
+        except FileNotFoundError as error:
+            raise FileChanged(error.strerror or str(error)) from error
         except OSError as error:
-            raise FileChanged(f"it cannot be read any more: {error.strerror}") from error
+            raise Unreadable(error.strerror or str(error)) from error
 
     def _index(self) -> None:
         start, size = self.file.data_start, self.file.size
@@ -194,7 +200,7 @@ class CsvRun:
         try:
             data = os.pread(self._fd, size, offset)
         except OSError as error:
-            raise FileChanged(f"it cannot be read: {error.strerror}") from error
+            raise Unreadable(error.strerror or str(error)) from error
         if len(data) < size:
             raise FileChanged("it became shorter while it was read")
         return data

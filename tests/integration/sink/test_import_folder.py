@@ -11,11 +11,12 @@ import anyio
 import psutil
 import pytest
 
+from feefifod.birth import birth
 from feefifod.config.settings import QuestDBSettings
 from feefifod.errors import Unavailable
 from feefifod.servers import Endpoints
 from feefifod.sink import BulkLane, QuestDBClient
-from feefifod.sink.bulk import _host, _started
+from feefifod.sink.bulk import _host
 from tests.integration.sink.conftest import Troubles, make_frame
 
 
@@ -53,11 +54,16 @@ async def test_a_server_that_is_away_is_told_with_the_reason(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_only_leftovers_of_dead_runs_are_removed(client: QuestDBClient, tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    born = round(psutil.Process(dead.pid).create_time() * 1000)
-    dead.wait()
-    mine = _started(os.getpid())
+async def test_only_leftovers_of_dead_runs_are_removed(
+    client: QuestDBClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    born = birth(dead.pid)
+    dead.communicate(b"\n")
+    mine = birth(os.getpid())
+    # A wall clock that is set meanwhile makes nobody dead.
+    create_time = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: create_time(process) + 3_600)
     kept = {
         f"feefifod-{_host()}-{os.getpid()}-{mine}-1.parquet",
         "feefifod-0123456789ab-7-8-9.parquet",  # Another host's, and fresh.
@@ -65,7 +71,7 @@ async def test_only_leftovers_of_dead_runs_are_removed(client: QuestDBClient, tm
     }
     for name in kept | {
         f"feefifod-{_host()}-{dead.pid}-{born}-1.parquet",
-        f"feefifod-{_host()}-{os.getpid()}-{(mine or 0) - 5000}-1.parquet",  # An earlier process with our pid.
+        f"feefifod-{_host()}-{os.getpid()}-{(mine or 0) - 50}-1.parquet",  # An earlier process with our pid.
         "feefifod-0123456789ab-7-8-10.parquet",
     }:
         (tmp_path / name).touch()

@@ -116,9 +116,8 @@ def test_group_goes_on_after_a_file_that_cannot_move(source: Path, folder: Path)
 
 async def test_refused_file_has_its_reason_and_its_rows_beside_it(source: Path, tmp_path: Path) -> None:
     rejected = tmp_path / "rejected"
-    rows = RejectedRows(tmp_path / "rows")
-    rows.add([Reject(3, "2 fields instead of 7", 'a,"b"')])
-    rows.close()
+    with RejectedRows(tmp_path / "rows") as rows:
+        rows.add([Reject(3, "2 fields instead of 7", 'a,"b"')])
     target = await reject_file(
         str(source), rejected, source.name, Refusal("no good row", {"rows_rejected": 1}, rows.path)
     )
@@ -146,10 +145,9 @@ async def test_reason_is_there_before_the_file_is(
 
 def test_rejected_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feefifod.archive.reasons._MOST_ROWS_BYTES", 1_000)
-    rows = RejectedRows(tmp_path / "rows")
-    for line in range(1, 1_001):
-        rows.add([Reject(line, "bad", "x" * 50)])
-    rows.close()
+    with RejectedRows(tmp_path / "rows") as rows:
+        for line in range(1, 1_001):
+            rows.add([Reject(line, "bad", "x" * 50)])
     assert rows.count == 1_000
     assert rows.path.stat().st_size < 1_300
     assert "more rows were refused" in rows.path.read_text()

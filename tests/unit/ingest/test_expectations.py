@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from feefifod.config.settings import WatchSettings
 from feefifod.discover import Settlement, look_at
-from feefifod.ingest.batch import latest_seconds
 from feefifod.ingest.candidates import select
 from feefifod.ingest.finish import shorten
 from feefifod.ingest.ingestor import SMALL_BATCH_BYTES, SMALL_FILE_BYTES, pick_small
+from feefifod.ingest.order import latest_seconds
 from feefifod.ingest.prove import expect
 from feefifod.sweep import SweepFile, Tally
 
