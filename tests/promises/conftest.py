@@ -8,7 +8,7 @@ import pytest
 
 from feefifod.servers import Endpoints
 from tests.support.daemon import World, database, describe
-from tests.support.embedded import unique_name
+from tests.support.embedded import run_pair, unique_name
 from tests.support.fault_proxy import FaultProxy, run_proxy
 
 
@@ -43,3 +43,25 @@ def postgres_proxy(world: World) -> Iterator[FaultProxy]:
     with run_proxy(parts.hostname or "", parts.port or 0) as proxy:
         world.configure(postgres={"url": world.postgres_dsn.replace(f"{parts.hostname}:{parts.port}", proxy.address)})
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("own")
+
+
+@pytest.fixture(scope="module")
+def own_pair(own_state: Path) -> Iterator[Endpoints]:
+    """A pair whose servers may be killed."""
+    with run_pair(own_state) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture
+def own_world(own_pair: Endpoints, own_state: Path, tmp_path: Path) -> Iterator[World]:
+    """A world that uses that pair as its embedded one, and so supervises it."""
+    sections = describe(questdb={"table": unique_name("prices")}, postgres_url="embedded")
+    sections["paths"] = {"state": str(own_state / "state")}
+    world = World(tmp_path / "feefifod", sections, questdb_url=own_pair.questdb_url, postgres_dsn=own_pair.postgres_dsn)
+    yield world
+    world.close()

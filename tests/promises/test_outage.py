@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from feefifod.servers import Endpoints
 from tests.support import samples
-from tests.support.daemon import World, describe
-from tests.support.embedded import run_pair, servers_below, unique_name
+from tests.support.daemon import World
+from tests.support.embedded import kill_servers
 from tests.support.fault_proxy import FaultProxy, Mode
 
 _NAMES = ("XBTUSD_1.csv", "ETHUSD_1.csv", "SOLEUR_1.csv")
-
-
-@pytest.fixture(scope="module")
-def own_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("own")
-
-
-@pytest.fixture(scope="module")
-def own_pair(own_state: Path) -> Iterator[Endpoints]:
-    """A pair whose servers may be killed."""
-    with run_pair(own_state) as endpoints:
-        yield endpoints
-
-
-@pytest.fixture
-def own_world(own_pair: Endpoints, own_state: Path, tmp_path: Path) -> Iterator[World]:
-    """A world that uses that pair as its embedded one, and so supervises it."""
-    sections = describe(questdb={"table": unique_name("prices")}, postgres_url="embedded")
-    sections["paths"] = {"state": str(own_state / "state")}
-    world = World(tmp_path / "feefifod", sections, questdb_url=own_pair.questdb_url, postgres_dsn=own_pair.postgres_dsn)
-    yield world
-    world.close()
 
 
 def _drop_long_batch(world: World) -> None:
@@ -46,20 +20,12 @@ def _drop_long_batch(world: World) -> None:
         world.drop(name, samples.file(10_000, seed=seed))
 
 
-def _kill(state: Path, name: str) -> None:
-    servers = [process for process in servers_below(state) if process.name() == name]
-    assert servers
-    for process in servers:
-        process.send_signal(signal.SIGKILL)
-    psutil.wait_procs(servers, timeout=10)
-
-
 @pytest.mark.xdist_group("own pair")
 def test_questdb_killed_in_mid_batch(own_world: World, own_state: Path) -> None:
     _drop_long_batch(own_world)
     daemon = own_world.start()
     daemon.wait_for("window_sent", count=5)
-    _kill(own_state, "java")
+    kill_servers(own_state, "java")
     own_world.wait_finished(3, seconds=120)
     daemon.stop()
     own_world.check()
@@ -67,11 +33,11 @@ def test_questdb_killed_in_mid_batch(own_world: World, own_state: Path) -> None:
 
 @pytest.mark.xdist_group("own pair")
 def test_postgres_killed_in_mid_batch(own_world: World, own_state: Path) -> None:
-    own_world.ask("DELETE FROM file")
+    own_world.forget()
     _drop_long_batch(own_world)
     daemon = own_world.start()
     daemon.wait_for("window_sent", count=5)
-    _kill(own_state, "postgres")
+    kill_servers(own_state, "postgres")
     daemon.wait_for("server died, restarting it")
     own_world.wait_finished(3, seconds=120)
     daemon.stop()

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,16 @@ from typing import Any, Final
 import anyio
 import asyncpg
 import tomli_w
+from anyio.from_thread import start_blocking_portal
 
 from feefifod import log
 from feefifod.config import load
+from feefifod.daemon.daemon import Daemon
+from feefifod.daemon.metrics import Metrics
 from feefifod.daemon.once import ingest_once
 from feefifod.daemon.services import open_services, open_tools
+from feefifod.discover import Waker
+from feefifod.ingest.ingestor import Ingestor
 from feefifod.ingest.report import SilentListener, Summary
 from tests.support.checker import Dropped, Facts, check, read_table
 
@@ -149,6 +154,10 @@ class World:
         return self.root / "rejected"
 
     @property
+    def scratch(self) -> Path:
+        return Path(self.sections.get("paths", {}).get("state", self.root / ".feefifod")) / "scratch"
+
+    @property
     def config(self) -> Path:
         return self.root / "config.toml"
 
@@ -193,9 +202,9 @@ class World:
         self.processes.append(process)
         return process
 
-    def run(self, *arguments: str, code: int | None = 0) -> Process:
+    def run(self, *arguments: str, code: int | None = 0, **environment: str) -> Process:
         """Run a command to its end."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, **environment)
         ended = process.wait()
         assert code is None or ended == code, process.text[-3000:]
         return process
@@ -221,6 +230,32 @@ class World:
         ):
             return await ingest_once(tools)
 
+    @contextmanager
+    def serve(self) -> Iterator[None]:
+        """Run the daemon within this process, in an event loop and thread of its own, until the end of the block."""
+        stream = io.StringIO()
+        self._logs.append(stream)
+        log.configure("debug", stream=stream)
+        try:
+            with start_blocking_portal() as portal, portal.wrap_async_context_manager(self._serve()):
+                yield
+        finally:
+            log.configure("warning", stream=sys.__stderr__)
+
+    @asynccontextmanager
+    async def _serve(self) -> AsyncIterator[None]:
+        settings = load(self.config, {}, self.root).settings
+        stop = anyio.Event()
+        async with (
+            open_services(settings) as services,
+            open_tools(services, SilentListener(), stop, patience_seconds=None) as tools,
+            anyio.create_task_group() as tasks,
+        ):
+            waker = Waker(str(tools.paths.data), tools.watch)
+            tasks.start_soon(Daemon(Ingestor(tools), waker, Metrics(), stop, lambda: None).run)
+            yield
+            stop.set()
+
     def ask(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """Ask PostgreSQL."""
 
@@ -240,6 +275,11 @@ class World:
         except asyncpg.UndefinedTableError:
             return {}  # The first process is still starting.
         return {row["state"]: row["n"] for row in rows}
+
+    def forget(self) -> None:
+        """Empty the ledger, which worlds on one embedded pair share."""
+        if self.states():
+            self.ask("DELETE FROM file")
 
     def wait_finished(self, count: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until so many files have come to their end."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -87,3 +88,12 @@ def servers_below(folder: Path) -> list[psutil.Process]:
         if process.info["name"] in {"java", "postgres", "initdb"}
         and any(str(folder) in part for part in process.info["cmdline"] or ())
     ]
+
+
+def kill_servers(folder: Path, name: str) -> None:
+    """Kill the servers of this name below this folder, and see them end."""
+    servers = [process for process in servers_below(folder) if process.name() == name]
+    assert servers
+    for process in servers:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(servers, timeout=10)
