@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from feefifod.backfill.report import AssetResult
 from feefifod.backfill.stored import read_stored
+from feefifod.config import FinnhubSettings
 from feefifod.errors import BadInput, Refused
 from feefifod.model import Category, Source
 from feefifod.schedule.plan import Grouped, GroupedCall, RangeCall, make_plan
@@ -96,15 +97,15 @@ async def choose_assets(tools: Tools, request: Request) -> list[Asset]:
     return await tools.patiently(lambda: tools.assets.list(category=request.category, active=True))
 
 
-def name_asset(asset: Asset, source: Source, settings: SourceSettings) -> Symbol:
+def name_asset(asset: Asset, settings: SourceSettings) -> Symbol:
     """Return an asset's name at an API.
 
     Raises:
         BadInput: it has none there.
     """
-    if source is Source.MASSIVE:
-        return name_for_massive(asset.ticker, asset.category, asset.quote_currency)
-    return name_for_finnhub(asset.ticker, asset.category, asset.quote_currency, settings)
+    if isinstance(settings, FinnhubSettings):
+        return name_for_finnhub(asset.ticker, asset.category, asset.quote_currency, settings)
+    return name_for_massive(asset.ticker, asset.category, asset.quote_currency)
 
 
 async def make_outline(tools: Tools, request: Request, report: Report, *, has_table: bool) -> Outline:
@@ -120,7 +121,7 @@ async def make_outline(tools: Tools, request: Request, report: Report, *, has_ta
     for asset in await choose_assets(tools, request):
         result = report.results.setdefault(asset.id, AssetResult(asset))
         try:
-            symbol = name_asset(asset, source, settings)
+            symbol = name_asset(asset, settings)
         except BadInput as error:
             result.fail(f"{error.why}. {error.remedy}".removesuffix(". "))
             continue

@@ -85,7 +85,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A ledger row, for people."""
+    """A ledger row, for people. `archived` is `compressed` or `pruned` when retention has taken it."""
 
     id: int
     path: bytes
@@ -102,6 +102,8 @@ class FileRecord:
     owner: str | None
     seen_at: datetime
     finished_at: datetime | None
+    archived: str = ""
+    archived_at: datetime | None = None
 
 
 def _stamp(row: Any) -> FileStamp:
@@ -144,4 +146,6 @@ def read_record(row: Any) -> FileRecord:
         row["owner"],
         row["seen_at"],
         row["finished_at"],
+        row["archived"],
+        row["archived_at"],
     )

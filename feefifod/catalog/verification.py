@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class DoneFile:
         overwrite: its rows won over what was stored before, whatever their trade counts.
         first_seconds, last_seconds: unix seconds of its first and last row.
         moved_to: where it lies now; None when it lies nowhere, and `reason` says why.
+        packed: what lies there is compressed.
         member: its place in the zip at `zip_place`, which holds its content.
     """
 
@@ -40,9 +42,25 @@ class DoneFile:
     last_seconds: int
     loaded_at: datetime
     moved_to: bytes | None
+    packed: bool
     member: str | None
     zip_place: bytes | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedFile:
+    """A file that was removed from the archive after its rows had been proven.
+
+    Attributes:
+        first_seconds, last_seconds: unix seconds of its first and last row.
+    """
+
+    name: str
+    series: Series
+    sha256: bytes
+    first_seconds: int
+    last_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,28 @@ class Claims:
     async def read_done(self, table_id: str) -> list[DoneFile]:
         """Return the done files of a table, in the order in which their rows came in."""
         return [_done(row) for row in await self._database.fetch(self._sql["read_done"], table_id)]
+
+    async def read_pruned(self, table_id: str) -> list[PrunedFile]:
+        """Return the files of a table that are not kept any more."""
+        return [
+            PrunedFile(row["name"], _series(row), row["sha256"], row["first_seconds"], row["last_seconds"])
+            for row in await self._database.fetch(self._sql["read_pruned"], table_id)
+        ]
+
+    async def read_fingerprints(
+        self, table_id: str, wanted: Collection[Series]
+    ) -> dict[Series, dict[int, list[Any] | None]]:
+        """Return what stands for the pruned files of some series: by month, its first instant in microseconds.
+
+        None stands for a month without rows.
+        """
+        columns = zip(*((s.ticker, str(s.category), s.quote, s.interval_minutes) for s in wanted), strict=True)
+        if not wanted:
+            return {}
+        rows = await self._database.fetch(self._sql["read_fingerprints"], table_id, *map(list, columns))
+        return {
+            _series(row): {int(month): values for month, values in json.loads(row["months"]).items()} for row in rows
+        }
 
     async def read_busy(self) -> dict[Series, str]:
         """Return the series that are being loaded, each with the name of a file that does it."""
@@ -110,6 +150,7 @@ def _done(row: Any) -> DoneFile:
         row["last_seconds"],
         row["loaded_at"],
         row["moved_to"],
+        row["archived"] == "compressed",
         row["member"],
         row["zip_place"],
         row["reason"],

@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from feefifod.archive import REASON_SUFFIX
+from feefifod.archive import PACKED_SUFFIX, REASON_SUFFIX
 from feefifod.cli.tables import count_rows
-from feefifod.discover import Found, Settler, look_at
+from feefifod.discover import Found, Settler, is_part, list_parts, look_at, zip_name
 from feefifod.ingest.candidates import why_unwanted
 from feefifod.model import FileState
 from feefifod.parse.names import Kind, Verdict, judge
@@ -122,7 +122,7 @@ class Explainer:
             case _Where.REJECTED:
                 reason = _read_reason(case.path)
                 return case.say("was refused", reason, f"It lies in {folders.rejected}", state=FileState.REJECTED)
-            case _Where.INGESTED if record is None or record.moved_to != os.fsencode(case.path):
+            case _Where.INGESTED if record is None or not _lies_at(record, case.path):
                 return case.say("was ingested", f"It lies in {folders.ingested}, where finished files go")
             case _Where.ELSEWHERE if record is None:
                 return case.say("is not picked up", f"It lies outside of the data folder, {folders.data}")
@@ -131,9 +131,20 @@ class Explainer:
     def find_ledger_path(self, given: str) -> bytes:
         """Return the path below the data folder under which the ledger may know a file."""
         path, folders = self._find(given), self.settings.paths
+        here = os.path.normpath(self.cwd / given)
+        if not os.path.lexists(path) and place_below(here, folders.ingested) is not None:
+            path = here  # Where it was; retention may have packed or removed it.
+        if is_part(path):
+            path = _find_first_part(path)
         if place_below(path, folders.data) is None:
-            path = os.fspath(folders.data / Path(path).name)
+            path = os.fspath(folders.data / self._unpacked_name(path))
         return os.fsencode(self._respell(path))
+
+    def _unpacked_name(self, path: str) -> str:
+        """Return the name that a file had before retention packed it."""
+        name = Path(path).name
+        packed = name.endswith(f".csv{PACKED_SUFFIX}") and place_below(path, self.settings.paths.ingested) is not None
+        return name.removesuffix(PACKED_SUFFIX) if packed else name
 
     def _explain_drop(self, case: _Case, record: FileRecord | None) -> Explanation:
         """Explain what lies in the data folder."""
@@ -183,7 +194,7 @@ class Explainer:
     def _open_case(self, given: str, path: str) -> _Case:
         """Judge the name of a path as seen from the data folder; outside of it only the last part counts."""
         place = place_below(path, self.settings.paths.data)
-        verdict = judge(PurePosixPath(Path(path).name if place is None else place))
+        verdict = judge(PurePosixPath(self._unpacked_name(path) if place is None else place))
         tier = tier_of(verdict.pair.ticker, self.settings.tiers) if verdict.pair else None
         return _Case(given, self._respell(path), verdict, tier)
 
@@ -235,6 +246,21 @@ def place_below(path: str, folder: Path) -> str | None:
     return None if place == ".." or place.startswith("../") else place
 
 
+def _find_first_part(path: str) -> str:
+    """Return the path under which the ledger has a split zip: that of its first part, there or not."""
+    parts = list_parts(path) if os.path.isdir(os.path.dirname(path)) else []  # noqa: PTH112, PTH120 - any bytes
+    if parts:
+        return parts[0]
+    head, dot, number = path.rpartition(".part")
+    return f"{head}{dot}{'0' * len(number)}"
+
+
+def _lies_at(record: FileRecord, path: str) -> bool:
+    """Tell whether a path is where a record's file lies, or a part of it."""
+    place = os.fsdecode(record.moved_to or b"")
+    return place == path or (is_part(path) and zip_name(place) == zip_name(path))
+
+
 def _unless_named(reason: str, verdict: Verdict) -> str:
     """Drop a reason that is already what the name says."""
     return "" if reason == verdict.reason else reason
@@ -254,6 +280,8 @@ def _retell(record: FileRecord) -> str:
         parts.append(f"{count_rows(record.rows_accepted)} accepted, {record.rows_rejected:,} rejected")
     if record.finished_at is not None:
         parts.append(f"{record.state} at {record.finished_at.isoformat(sep=' ', timespec='seconds')}")
+    if record.archived_at is not None:
+        parts.append(f"{record.archived} at {record.archived_at.isoformat(sep=' ', timespec='seconds')}")
     if record.moved_to is not None:
         parts.append(f"now {os.fsdecode(record.moved_to)}")
     return ", ".join(parts)

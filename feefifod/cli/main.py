@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": ("verify_command:verify", "Prove again that the table holds what was loaded."),
     "rejects": ("rejects_command:rejects", "List refused files and rows."),
     "retry": ("retry_command:retry", "Take a corrected file in again."),
+    "retention": ("retention_command:retention", "Compress or remove old files that are proven."),
     "servers": ("servers_command:servers", "Keep the embedded servers up, or take them down."),
     "query": ("query_command:query", "Ask QuestDB in SQL."),
     "config": ("config_commands:config", "Read and write config.toml."),

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import structlog
 from rich.filesize import decimal
 from rich.table import Table
 
@@ -19,8 +20,9 @@ from feefifod.config import pick_database
 from feefifod.daemon.once import ingest_once
 from feefifod.daemon.services import open_backfills, open_services, open_tools
 from feefifod.daemon.signals import obey_signals
+from feefifod.daemon.upkeep import apply_daily
 from feefifod.discover import Found, list_members, scan
-from feefifod.errors import BadInput
+from feefifod.errors import BadInput, FeefifodError
 from feefifod.ingest.candidates import why_unwanted
 from feefifod.parse.names import Kind
 from feefifod.parse.tiers import tier_of
@@ -161,6 +163,8 @@ async def _ingest(
                 tools.stop_on_error = stop_on_error
                 with progress.shown():
                     summary = await ingest_once(tools)
+                if backfills is not None and not stop.is_set():
+                    await _retain(services, stop)
             if backfills is not None and settings.schedules and not stop.is_set():
                 runs = await _backfill(services, backfills, stop)
         tasks.cancel_scope.cancel()
@@ -181,6 +185,17 @@ async def _backfill(services: Services, names: Sequence[str], stop: anyio.Event)
         runs += await (run_named(tools, schedules, names) if names else run_due(tools, schedules))
         tasks.cancel_scope.cancel()
     return runs
+
+
+async def _retain(services: Services, stop: anyio.Event) -> None:
+    """Apply retention when it is due; trouble with old files is logged, and is none of the new ones."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(end_on, stop, tasks.cancel_scope)
+        try:
+            await apply_daily(services, services.settings.retention, patience_seconds=_PATIENCE_SECONDS)
+        except FeefifodError as error:
+            structlog.get_logger().warning("retention_failed", reason=error.why, where=error.where)
+        tasks.cancel_scope.cancel()
 
 
 def _nothing() -> None:

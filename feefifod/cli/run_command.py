@@ -14,7 +14,7 @@ def run(ctx: click.Context) -> None:
 
     Complete files are loaded into QuestDB, proven, and moved to the folder for ingested ones. SIGTERM and Ctrl-C
     finish the window in flight and leave the rest for the next start; a second one cuts at once. SIGHUP reads the
-    configuration again.
+    configuration again, and so does a change of its file where [watch] config = true.
 
     \b
     Example:
@@ -27,4 +27,4 @@ def run(ctx: click.Context) -> None:
 
     loaded = load_settings(ctx)
     start_logging(loaded)
-    anyio.run(run_daemon, loaded.settings, lambda: load_settings(ctx).settings)
+    anyio.run(run_daemon, loaded.settings, lambda: load_settings(ctx).settings, loaded.file)

@@ -49,8 +49,6 @@ def _table(name: str, section: BaseModel, *, note: bool = True) -> str:
     lines.append(f"[{name}]")
     for key, field in type(section).model_fields.items():
         description = field.description or ""
-        if name == "sources.massive" and description.startswith("finnhub:"):
-            continue
         lines.append(f"{key} = {write_value(getattr(section, key))}  # {description}")
     return "\n".join(lines) + "\n"
 

@@ -118,6 +118,7 @@ class WatchSettings(Section):
     )
     rescan_seconds: float = Field(default=30.0, ge=0.2, le=3600, description="full scan at least this often")
     poll: bool = Field(default=False, description="poll instead of kernel events (network file systems)")
+    config: bool = Field(default=False, description="read this file again when it has changed, as SIGHUP does")
     tiers: tuple[Tier | Literal["ALL"], ...] = Field(
         default=("ALL",), min_length=1, description='["ALL"] or some of TIER1..TIER4'
     )
@@ -172,6 +173,21 @@ class AlertSettings(Section):
         return command
 
 
+class RetentionSettings(Section):
+    """What becomes of finished files in time: only of those of which the table is proven to hold every row."""
+
+    files: Literal["keep", "compress", "prune"] = Field(
+        default="keep", description="keep | compress (zstd) | prune: what is done to files in ingested/ohlcv"
+    )
+    zips: Literal["keep", "prune"] = Field(default="keep", description="keep | prune: what is done to ingested/zips")
+    after_days: float = Field(default=90, ge=0, le=36_500, description="so long after they were done")
+
+    @property
+    def off(self) -> bool:
+        """Whether all files are kept as they are."""
+        return self.files == self.zips == "keep"
+
+
 class LogSettings(Section):
     """Logging."""
 
@@ -186,9 +202,6 @@ class SourceSettings(Section):
     base_url: str = Field(description="where the API is; plain http is for gateways on loopback")
     calls_per_minute: float = Field(gt=0, le=60_000, description="the plan's limit")
     history_days: int = Field(ge=1, le=36_500, description="how far back the plan reaches")
-    crypto_exchange: str = Field(default="BINANCE", description="finnhub: exchange of crypto symbols")
-    crypto_quote: str = Field(default="USDT", description="finnhub: what a crypto symbol is quoted in")
-    forex_exchange: str = Field(default="OANDA", description="finnhub: exchange of forex symbols")
 
     @field_validator("base_url")
     @classmethod
@@ -199,11 +212,19 @@ class SourceSettings(Section):
         return url
 
 
+class FinnhubSettings(SourceSettings):
+    """Finnhub, which names coins and currencies by the exchange. Its key comes from the environment too."""
+
+    crypto_exchange: str = Field(default="BINANCE", description="exchange of crypto symbols")
+    crypto_quote: str = Field(default="USDT", description="what a crypto symbol is quoted in")
+    forex_exchange: str = Field(default="OANDA", description="exchange of forex symbols")
+
+
 class SourcesSettings(Section):
     """The price APIs."""
 
     massive: SourceSettings = SourceSettings(base_url="https://api.massive.com", calls_per_minute=5, history_days=730)
-    finnhub: SourceSettings = SourceSettings(
+    finnhub: FinnhubSettings = FinnhubSettings(
         base_url="https://finnhub.io/api/v1", calls_per_minute=60, history_days=365
     )
 
@@ -276,6 +297,7 @@ class Settings(Section):
     watch: WatchSettings = WatchSettings()
     http: HttpSettings = HttpSettings()
     alerts: AlertSettings = AlertSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     sources: SourcesSettings = SourcesSettings()
     schedules: tuple[ScheduleSettings, ...] = ()

@@ -23,6 +23,7 @@ from feefifod.daemon.reload import Reloader
 from feefifod.daemon.services import open_backfills, open_services, open_tools, open_verification
 from feefifod.daemon.signals import STOP_SECONDS, obey_signals
 from feefifod.daemon.timetable import Timetable
+from feefifod.daemon.upkeep import keep_up
 from feefifod.daemon.watchdog import Watchdog, watchdog_seconds
 from feefifod.discover import Waker
 from feefifod.endpoint import serve
@@ -34,6 +35,7 @@ from feefifod.servers.ports import name_holder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
+    from pathlib import Path
 
     from feefifod.config import Settings
     from feefifod.daemon.services import Services
@@ -41,8 +43,11 @@ if TYPE_CHECKING:
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
-async def run_daemon(settings: Settings, read: Callable[[], Settings]) -> None:
+async def run_daemon(settings: Settings, read: Callable[[], Settings], file: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT; the first drains, the second cuts. SIGHUP reads the configuration again with `read`.
+
+    Args:
+        file: the configuration's own, to be followed when [watch] config asks for it.
 
     Raises:
         ConfigError: another daemon runs on this state, or a port is busy.
@@ -50,16 +55,17 @@ async def run_daemon(settings: Settings, read: Callable[[], Settings]) -> None:
     """
     with hold_daemon(settings.paths.state), anyio.open_signal_receiver(signal.SIGHUP) as hangups:
         structlog.get_logger().info("starting", version=__version__, pid=os.getpid())
-        await _Process(settings, read).run(hangups)
+        await _Process(settings, read, file).run(hangups)
         structlog.get_logger().info("stopped")
 
 
 class _Process:
     """The parts that live as long as the process, and how they hang together."""
 
-    def __init__(self, settings: Settings, read: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Settings, read: Callable[[], Settings], file: Path | None) -> None:
         self._settings = settings
         self._read = read
+        self._file = file
         self._stop = anyio.Event()
         self._notifier = Notifier()
         self._metrics = Metrics()
@@ -129,6 +135,8 @@ class _Process:
             reloader = Reloader(self._settings, self._read, apply, self._notifier, self._stop)
             tasks.start_soon(Alarm(outlook, metrics).run, name="alarm")
             tasks.start_soon(reloader.run, hangups, name="reload")
+            tasks.start_soon(reloader.follow, self._file, name="configuration file")
+            tasks.start_soon(keep_up, services, lambda: outlook.settings, name="retention")
             tasks.start_soon(mender.run, name="self-repair")
             await daemon.run()
             tasks.cancel_scope.cancel()

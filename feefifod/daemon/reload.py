@@ -1,11 +1,13 @@
-"""SIGHUP: the configuration is read again, and what can change without a restart changes."""
+"""SIGHUP, or a changed file: the configuration is read again, and what can change without a restart changes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import anyio
 import structlog
+from anyio import to_thread
 
 from feefifod import log
 from feefifod.config import flatten, write_path
@@ -14,15 +16,16 @@ from feefifod.errors import ConfigError
 if TYPE_CHECKING:
     import signal
     from collections.abc import AsyncIterable, Callable
-
-    import anyio
+    from pathlib import Path
 
     from feefifod.config import Settings
     from feefifod.notify import Notifier
 
-_CHANGEABLE: Final = ("watch", "tiers", "schedules", "sources", "alerts", "log")
+_CHANGEABLE: Final = ("watch", "tiers", "schedules", "sources", "alerts", "retention", "log")
 _FIXED: Final = frozenset({"watch.poll"})
 """The watcher of the folder is made once."""
+
+_LOOK_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -44,8 +47,26 @@ class Reloader:
     async def run(self, hangups: AsyncIterable[signal.Signals]) -> None:
         """Reload once for every signal, until cancelled."""
         async for _ in hangups:
-            if self.stop.is_set():
-                continue
+            self._announce()
+
+    async def follow(self, file: Path | None) -> None:
+        """Reload once for every change of the file, while the configuration asks for that; until cancelled.
+
+        A change counts when it has been the same for two looks, so that nobody is read while he writes.
+        """
+        known = await to_thread.run_sync(_stamp, file)
+        before = known
+        while file is not None:
+            await anyio.sleep(_LOOK_SECONDS)
+            now = await to_thread.run_sync(_stamp, file)
+            if now is not None and now != known and now == before:
+                known = now
+                if self.settings.watch.config:
+                    self._announce()
+            before = now
+
+    def _announce(self) -> None:
+        if not self.stop.is_set():
             self.notifier.reloading()
             self.reload()
             self.notifier.ready()
@@ -69,6 +90,15 @@ class Reloader:
         logger.info("reloaded", changed=[key for key in changed if key not in fixed])
         if fixed:
             logger.warning("reload_incomplete", unchanged=fixed, remedy="These change with a restart only")
+
+
+def _stamp(file: Path | None) -> tuple[int, int, int] | None:
+    """Return what changes with a file's content; None while it is away."""
+    try:
+        status = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns) if status is not None else None
 
 
 def find_changes(old: Settings, new: Settings) -> list[str]:

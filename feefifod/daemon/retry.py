@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio import to_thread
 
-from feefifod.archive import REASON_SUFFIX, ROWS_SUFFIX, move_file, rename_exclusive, sync_folders
+from feefifod.archive import (
+    PACKED_SUFFIX,
+    REASON_SUFFIX,
+    ROWS_SUFFIX,
+    hash_packed,
+    move_file,
+    rename_exclusive,
+    sync_folders,
+    unpack_file,
+)
 from feefifod.catalog import Drop
 from feefifod.daemon.once import Recorder, look_once
 from feefifod.discover import list_parts, open_drop, stamp_of
@@ -47,11 +56,13 @@ class Return:
         source: where it lies: refused, or its list of refused rows, or loaded before.
         target: its place in the data folder.
         loaded: it was loaded before.
+        packed: retention has packed it.
     """
 
     source: Path
     target: Path
     loaded: bool
+    packed: bool = False
 
     @property
     def is_rows(self) -> bool:
@@ -69,6 +80,7 @@ def plan_return(paths: PathSettings, given: str, cwd: Path) -> Return:
     candidates = [cwd / given]
     if Path(given).name == given:
         candidates += [paths.rejected / given, paths.ingested / "ohlcv" / given]
+    candidates += [path.with_name(path.name + PACKED_SUFFIX) for path in candidates]
     source = next((path for path in candidates if os.path.lexists(path)), None)
     if source is None:
         raise ConfigError("there is no such file", where=given, remedy="List the refused ones with: feefifod rejects")
@@ -85,8 +97,10 @@ def plan_return(paths: PathSettings, given: str, cwd: Path) -> Return:
         )
     if not stat.S_ISREG(source.lstat().st_mode):
         raise Refused("it is no regular file", where=given)
+    packed = loaded and source.name.endswith(f".csv{PACKED_SUFFIX}")
     name = source.name.removesuffix(ROWS_SUFFIX) if refused else source.name
-    if name != source.name and os.path.lexists(source.with_name(name)):
+    name = name.removesuffix(PACKED_SUFFIX) if packed else name
+    if refused and name != source.name and os.path.lexists(source.with_name(name)):
         raise ConfigError("its whole file was refused", where=given, remedy=f"Correct and retry {name} itself")
     stamped = _STAMPED.fullmatch(name)
     target = paths.data / (stamped["stem"] + (stamped["end"] or "") if stamped else name)
@@ -94,7 +108,7 @@ def plan_return(paths: PathSettings, given: str, cwd: Path) -> Return:
         raise Refused(
             "a file of this name waits in the data folder already", where=str(target), remedy="Let it be taken in first"
         )
-    return Return(source, target, loaded)
+    return Return(source, target, loaded, packed)
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
@@ -109,7 +123,7 @@ async def check_loaded(claims: Claims, item: Return, table_id: str) -> None:
         Refused: the content is known.
     """
     drop = _describe(item.source, item.target)
-    digest = await to_thread.run_sync(_hash, os.fspath(item.source))
+    digest = await to_thread.run_sync(_hash, os.fspath(item.source), item.packed)
     if await claims.is_known(digest, drop.series, table_id):
         raise Refused(
             "the table holds its content already",
@@ -118,8 +132,10 @@ async def check_loaded(claims: Claims, item: Return, table_id: str) -> None:
         )
 
 
-def _hash(path: str) -> bytes:
+def _hash(path: str, packed: bool) -> bytes:
     with open(open_drop(path), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        if packed:
+            return hash_packed(file.fileno())
         return hashlib.file_digest(file, "sha256").digest()
 
 
@@ -149,6 +165,9 @@ async def bring_back(tools: Tools, item: Return, *, overwrite: bool) -> list[Pat
         await _mark(tools, _describe(item.source, item.target))
     if item.is_rows:
         await to_thread.run_sync(_rebuild, item.source, item.target)
+        moved = [item.target]
+    elif item.packed:
+        await to_thread.run_sync(_unpack, item.source, item.target)
         moved = [item.target]
     else:
         parts = await to_thread.run_sync(list_parts, os.fspath(item.source))
@@ -196,10 +215,29 @@ def _rebuild(source: Path, target: Path) -> None:
         partial_path.unlink(missing_ok=True)
 
 
+def _unpack(source: Path, target: Path) -> None:
+    """Make a file of a packed one; it appears as a whole, with the time of the packed one.
+
+    Raises:
+        Refused: the packed file cannot be read.
+    """
+    partial_path = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with open(open_drop(os.fspath(source)), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+            unpack_file(file.fileno(), partial_path)
+            times = os.fstat(file.fileno())
+        os.utime(partial_path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        rename_exclusive(os.fspath(partial_path), os.fspath(target))
+    except OSError as error:
+        raise Refused(f"it cannot be unpacked: {error.strerror or error}", where=str(source)) from error
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
 def _tidy(item: Return, moved: Sequence[Path]) -> None:
     """Remove what speaks of the refusal, once the file is safe in its new place."""
     sync_folders([item.target.parent, item.source.parent])
-    if item.is_rows:
+    if item.is_rows or item.packed:
         item.source.unlink()
     elif not item.loaded:
         for path in {item.source, *(item.source.with_name(place.name) for place in moved)}:

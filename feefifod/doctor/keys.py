@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from feefifod.catalog import SharedPacer
+from feefifod.config import FinnhubSettings
 from feefifod.doctor.finding import Finding, fail, good, warn
 from feefifod.errors import BadInput, ConfigError, FeefifodError
 from feefifod.log import redact, register_secret
@@ -99,12 +100,12 @@ async def _ask(
     session = _pick_session(category, now, source)
     try:
         with anyio.fail_after(_ASK_SECONDS):
-            if source is Source.MASSIVE:
-                async with Massive(settings.base_url, key, pacer, patience=_PATIENCE) as massive:
-                    await massive.read_range(name_for_massive(ticker, category, quote), session, session)
-            else:
+            if isinstance(settings, FinnhubSettings):
                 async with Finnhub(settings.base_url, key, pacer, patience=_PATIENCE) as finnhub:
                     await finnhub.read_range(name_for_finnhub(ticker, category, quote, settings), session, session)
+            else:
+                async with Massive(settings.base_url, key, pacer, patience=_PATIENCE) as massive:
+                    await massive.read_range(name_for_massive(ticker, category, quote), session, session)
     except CategoryStopped as error:
         what = f"the key is accepted, but not for {category}: {redact(error.why)}"
         return warn(check, what, _ONLINE_WHY, error.remedy or "Choose another plan, source or category")

@@ -15,7 +15,7 @@ from feefifod.errors import BadInput
 from feefifod.model import Category
 
 if TYPE_CHECKING:
-    from feefifod.config.settings import SourceSettings
+    from feefifod.config.settings import FinnhubSettings
 
 _TICKER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,31}")
 _CODE: Final = re.compile(r"[A-Z0-9][A-Z0-9.]{0,31}")
@@ -85,7 +85,7 @@ def parse_massive(text: str, category: Category) -> Symbol:
     return Symbol(text, base, category, quote)
 
 
-def name_for_finnhub(ticker: str, category: Category, quote_currency: str, settings: SourceSettings) -> Symbol:
+def name_for_finnhub(ticker: str, category: Category, quote_currency: str, settings: FinnhubSettings) -> Symbol:
     """Return Finnhub's symbol, at the exchange of the configuration.
 
     Raises:
@@ -102,7 +102,7 @@ def name_for_finnhub(ticker: str, category: Category, quote_currency: str, setti
     return Symbol(f"{exchange}:{base}{separator}{quote}", ticker, category, quote)
 
 
-def parse_finnhub(text: str, category: Category, settings: SourceSettings) -> Symbol:
+def parse_finnhub(text: str, category: Category, settings: FinnhubSettings) -> Symbol:
     """Read Finnhub's symbol back.
 
     Raises:

@@ -2,16 +2,18 @@
 
 from feefifod.verify.kit import Kit
 from feefifod.verify.report import Difference, Kind, Listener, Report, RowCounts, Skipped
-from feefifod.verify.verify import verify, verify_recent
+from feefifod.verify.verify import Proven, verify, verify_recent, verify_series
 
 __all__ = [
     "Difference",
     "Kind",
     "Kit",
     "Listener",
+    "Proven",
     "Report",
     "RowCounts",
     "Skipped",
     "verify",
     "verify_recent",
+    "verify_series",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
+from feefifod.archive import unpack_file
 from feefifod.discover import Part, copy_member, list_parts, open_drop, open_zip, read_contents, stamp_of
 from feefifod.errors import BadInput
 from feefifod.parse.head import inspect_head
@@ -73,7 +74,7 @@ async def find_archived(kit: Kit, files: Sequence[DoneFile], scratch: Path) -> l
     """Find files again and hash them, many small ones per thread hop; the results come in the order of `files`.
 
     Args:
-        scratch: where members of zips are unpacked to; it need not exist.
+        scratch: where packed files and members of zips are unpacked to; it need not exist.
     """
     results: dict[int, Archived | Lost] = {}
     by_zip: dict[bytes, list[DoneFile]] = defaultdict(list)
@@ -84,24 +85,41 @@ async def find_archived(kit: Kit, files: Sequence[DoneFile], scratch: Path) -> l
             by_zip[file.zip_place].append(file)
             continue
         if job and (len(job) >= _JOB_FILES or job_bytes + file.size > _JOB_BYTES):
-            results |= await to_thread.run_sync(_find_some, job, limiter=kit.reading)
+            results |= await to_thread.run_sync(_find_some, job, scratch, limiter=kit.reading)
             job, job_bytes = [], 0
         job.append(file)
         job_bytes += file.size
     if job:
-        results |= await to_thread.run_sync(_find_some, job, limiter=kit.reading)
+        results |= await to_thread.run_sync(_find_some, job, scratch, limiter=kit.reading)
     for place, members in by_zip.items():
         results |= await to_thread.run_sync(_find_members, os.fsdecode(place), members, scratch, limiter=kit.reading)
     return [results[file.id] for file in files]
 
 
-def _find_some(files: Sequence[DoneFile]) -> dict[int, Archived | Lost]:
-    return {
-        file.id: Lost(file, file.reason or "the ledger does not know where it is")
-        if file.moved_to is None
-        else _find(file, os.fsdecode(file.moved_to))
-        for file in files
-    }
+def _find_some(files: Sequence[DoneFile], scratch: Path) -> dict[int, Archived | Lost]:
+    return {file.id: _find_one(file, scratch) for file in files}
+
+
+def _find_one(file: DoneFile, scratch: Path) -> Archived | Lost:
+    if file.moved_to is None:
+        return Lost(file, file.reason or "the ledger does not know where it is")
+    place = os.fsdecode(file.moved_to)
+    return _find_packed(file, place, scratch / f"{file.id}.csv") if file.packed else _find(file, place)
+
+
+def _find_packed(file: DoneFile, place: str, target: Path) -> Archived | Lost:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fd = open_drop(place)
+        try:
+            unpack_file(fd, target, file.size)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return Lost(file, f"it is not at {place} any more")
+    except OSError as error:
+        return Lost(file, f"{place} cannot be unpacked: {error.strerror or error}")
+    return _find(file, str(target))
 
 
 def _find_members(zip_path: str, files: Sequence[DoneFile], scratch: Path) -> dict[int, Archived | Lost]:

@@ -17,6 +17,7 @@ from feefifod.verify.archived import Archived, Lost, find_archived
 from feefifod.verify.candles import FileRows, compare_rows
 from feefifod.verify.groups import end_month
 from feefifod.verify.kit import bare_errors
+from feefifod.verify.pruned import judge_months, list_months, read_checksum
 from feefifod.verify.report import Difference, Kind, RowCounts, format_month
 from feefifod.verify.sweeping import Entry, Span, sweep_archive
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from feefifod.sink.checksums import Checksum, SeriesMonth
     from feefifod.verify.groups import Member, SeriesKey
     from feefifod.verify.kit import Kit
+    from feefifod.verify.pruned import Outlook
 
 _BATCH_ROWS: Final = 1_000_000
 _DETAILED_ROWS: Final = 4_000_000
@@ -51,13 +53,20 @@ class Check:
         span: only rows in it are compared; it begins and ends with a month.
         scratch: where members of zips lie while they are compared; it need not exist, and is the caller's to remove.
         entries: the files as they were found in the archive, of series that are complete there.
+        outlooks: what can be said of months of which files are pruned.
+        expected: what the table has to hold, by series and the month's first microsecond; filled by `run`.
+        unstable: months whose fingerprint the server works out otherwise, although the rows may be equal.
     """
 
     kit: Kit
+    table_id: str
     members: Sequence[Member]
     span: Span
     scratch: Path
     entries: dict[SeriesKey, list[Entry]] = field(default_factory=dict)
+    outlooks: dict[SeriesKey, Outlook] = field(default_factory=dict)
+    expected: dict[SeriesKey, dict[int, Checksum]] = field(default_factory=dict)
+    unstable: dict[SeriesKey, set[int]] = field(default_factory=dict)
 
     async def run(self) -> list[Difference]:
         """Compare; returns what differs.
@@ -73,13 +82,24 @@ class Check:
                 tasks.start_soon(self._read_table, everything, name="table")
                 expected = await self._read_files(lost)
         found = {key: checksum for key, checksum in everything.items() if key[:3] in self.entries}
-        suspects = [key for key in expected.keys() | found.keys() if not _agree(expected.get(key), found.get(key))]
-        rows = await self._look_at_rows(suspects, expected, found)
+        await self._account_for_pruned(expected, found)
+        for key, checksum in expected.items():
+            self.expected.setdefault(key[:3], {})[key[3]] = checksum
+            if checksum != found.get(key):
+                self.unstable.setdefault(key[:3], set()).add(key[3])
+        suspects = [
+            key
+            for key in expected.keys() | found.keys()
+            if not _agree(expected.get(key), found.get(key), needed_exact=not self._is_pruned(key))
+        ]
+        rows = await self._look_at_rows([key for key in suspects if not self._is_pruned(key)], expected, found)
         differences = [_tell_lost(member, item) for member, item in lost]
         members = {member.key: member for member in self.members}
         for key in sorted(suspects):
             counts = rows.get(key)
-            if counts is None or not counts.equal:
+            if self._is_pruned(key):
+                differences.append(_tell_pruned(members[key[:3]], key, expected.get(key), found.get(key)))
+            elif counts is None or not counts.equal:
                 differences.append(_tell_rows(members[key[:3]], key, expected.get(key), found.get(key), counts))
         return differences
 
@@ -88,8 +108,8 @@ class Check:
         lost: list[tuple[Member, Lost]] = []
         flat = [(member, place, file) for member in self.members for place, file in member.files]
         results = await find_archived(self.kit, [file for _, _, file in flat], self.scratch)
+        self.entries = {member.key: [] for member in self.members}
         for key, found in groupby(zip(flat, results, strict=True), key=lambda pair: pair[0][0].key):
-            self.entries[key] = []
             for (member, place, _), result in found:
                 if isinstance(result, Archived):
                     self.entries[key].append(Entry(result, member.asset_id, place))
@@ -150,6 +170,32 @@ class Check:
             )
         )
 
+    async def _account_for_pruned(
+        self, expected: dict[SeriesMonth, Checksum], found: dict[SeriesMonth, Checksum]
+    ) -> None:
+        """Add what stands for pruned files to what files say; leave out months of which nothing can be said."""
+        concerned = [member for member in self.members if member.pruned and member.key in self.entries]
+        reading = partial(self.kit.claims.read_fingerprints, self.table_id, [member.series for member in concerned])
+        known = await self.kit.patiently(reading)
+        for member in concerned:
+            fingerprints = known.get(member.series, {})
+            outlook = judge_months([file for _, file in member.files], member.pruned, fingerprints)
+            self.outlooks[member.key] = outlook
+            for month in outlook.blind:
+                expected.pop((*member.key, month), None)
+                found.pop((*member.key, month), None)
+            for month in outlook.standing:
+                values = fingerprints[month]
+                if values is not None and self.span.touches(month // 1_000_000, end_month(month) // 1_000_000 - 1):
+                    checksum = read_checksum(values)
+                    if (of_files := expected.get((*member.key, month))) is not None:
+                        checksum.add(of_files)
+                    expected[*member.key, month] = checksum
+
+    def _is_pruned(self, key: SeriesMonth) -> bool:
+        outlook = self.outlooks.get(key[:3])
+        return outlook is not None and key[3] in outlook.standing
+
     async def _look_at_rows(
         self,
         suspects: Collection[SeriesMonth],
@@ -204,9 +250,11 @@ class Check:
         return results
 
 
-def _agree(expected: Checksum | None, found: Checksum | None) -> bool:
-    """Tell whether fingerprints prove that the rows are equal."""
-    return expected is not None and found is not None and expected == found and expected.exact and found.exact
+def _agree(expected: Checksum | None, found: Checksum | None, *, needed_exact: bool) -> bool:
+    """Tell whether fingerprints prove that the rows are equal; of pruned files there is no better proof than theirs."""
+    if expected is None or found is None or expected != found:
+        return False
+    return not needed_exact or (expected.exact and found.exact)
 
 
 def _cut(sizes: Mapping[SeriesMonth, int]) -> Iterator[list[SeriesMonth]]:
@@ -230,6 +278,23 @@ def _tell_lost(member: Member, lost: Lost) -> Difference:
         (lost.file.name,),
         f"{lost.reason}; the series cannot be compared without it",
         remedy="Put the file back as it was; or drop it again, and it is loaded again",
+    )
+
+
+def _tell_pruned(member: Member, key: SeriesMonth, expected: Checksum | None, found: Checksum | None) -> Difference:
+    month = key[3]
+    names = tuple(dict.fromkeys(file.name for file in member.pruned if month in list_months(file)))
+    return Difference(
+        Kind.PRUNED,
+        member.series,
+        format_month(month),
+        names,
+        f"the table holds other rows than were proven before {', '.join(names)} left the archive by retention",
+        expected,
+        found,
+        remedy="It cannot be repaired from the archive any more. Drop a copy of the file again, and when it lies in"
+        f" ingested/: feefifod retry --overwrite {names[0]}",
+        key=key,
     )
 
 

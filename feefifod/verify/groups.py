@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from feefifod.catalog.verification import DoneFile
+    from feefifod.catalog.verification import DoneFile, PrunedFile
     from feefifod.model import Series
 
 _GROUP_FILES: Final = 2_000
@@ -32,11 +32,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A series: its asset, and its files in the order in which they came in."""
+    """A series: its asset, its files in the order in which they came in, and those that are no longer kept."""
 
     series: Series
     asset_id: int
     files: tuple[tuple[Place, DoneFile], ...]
+    pruned: tuple[PrunedFile, ...] = ()
 
     @property
     def key(self) -> SeriesKey:
@@ -49,6 +50,11 @@ class Member:
         return tuple(file.id for _, file in self.files)
 
     @property
+    def version(self) -> tuple[object, ...]:
+        """What has to be the same for a comparison to stand: the files, where they lie, and what is pruned."""
+        return tuple((file.id, file.moved_to) for _, file in self.files), len(self.pruned)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the files."""
         return tuple(dict.fromkeys(file.name for _, file in self.files))
@@ -59,16 +65,26 @@ class Member:
         return sum(file.rows_accepted for _, file in self.files)
 
 
-def make_members(files: Sequence[DoneFile], asset_ids: Mapping[tuple[str, str], int]) -> dict[Series, Member]:
+def make_members(
+    files: Sequence[DoneFile], asset_ids: Mapping[tuple[str, str], int], pruned: Sequence[PrunedFile] = ()
+) -> dict[Series, Member]:
     """Put files, given in the order in which they came in, together by series; ones without an asset are left out."""
+    gone: dict[Series, list[PrunedFile]] = defaultdict(list)
+    for pruned_file in pruned:
+        gone[pruned_file.series].append(pruned_file)
     by_series: dict[Series, list[tuple[Place, DoneFile]]] = defaultdict(list)
     # The files of a batch are recorded in one transaction, hence at one time.
     eras = {loaded_at: era for era, loaded_at in enumerate(sorted({file.loaded_at for file in files}))}
     for order, file in enumerate(files):
         by_series[file.series].append((Place(order, eras[file.loaded_at]), file))
     return {
-        series: Member(series, asset_ids[series.ticker, series.category], tuple(its_files))
-        for series, its_files in by_series.items()
+        series: Member(
+            series,
+            asset_ids[series.ticker, series.category],
+            tuple(by_series.get(series, ())),
+            tuple(gone.get(series, ())),
+        )
+        for series in [*by_series, *(series for series in gone if series not in by_series)]
         if (series.ticker, series.category) in asset_ids
     }
 
@@ -78,7 +94,9 @@ def divide(members: Sequence[Member]) -> Iterator[list[Member]]:
     group: list[Member] = []
     files = months = rows = 0
     for member in sorted(members, key=lambda member: member.key):
-        its_months = sum((f.last_seconds - f.first_seconds) // _MONTH_SECONDS + 2 for _, f in member.files)
+        spans = [(file.first_seconds, file.last_seconds) for _, file in member.files]
+        spans += [(file.first_seconds, file.last_seconds) for file in member.pruned]
+        its_months = sum((last - first) // _MONTH_SECONDS + 2 for first, last in spans)
         files += len(member.files)
         months += its_months
         rows += member.rows

@@ -20,6 +20,8 @@ class Kind(StrEnum):
     """The table holds other rows than the files."""
     ARCHIVE = "archive"
     """A file is not in the archive any more as it was loaded, so its series cannot be compared."""
+    PRUNED = "pruned"
+    """The table holds other rows than were proven before their files were pruned."""
     LEDGER = "ledger"
     """The ledger says something else than the file itself."""
 

@@ -69,6 +69,8 @@ async def sweep_archive(kit: Kit, entries: Sequence[Entry], span: Span, take: Ta
         are any, the sweep has ended early and what was handed over is void.
     """
     wanted = [e for e in entries if span.touches(e.archived.file.first_seconds, e.archived.file.last_seconds)]
+    if not wanted:
+        return {}
     async with kit.lend_scratch() as scratch:
         ordered, refused = await _order(kit, [e for e in wanted if e.archived.irregular], scratch)
         if refused:
@@ -88,6 +90,7 @@ async def _sweep(
         kit.pipeline.window_bytes,
         kit.reading,
         keep_open=kit.open_files,
+        until_seconds=span.until_seconds,
     )
     eras = {entry.archived.file.id: entry.place.era for entry in entries}
     overwriting = frozenset(entry.archived.file.id for entry in entries if entry.archived.file.overwrite)
@@ -96,9 +99,6 @@ async def _sweep(
         refused = {file.id: error for file, error in await sweep.open()}
         if refused:
             return refused
-        if span.until_seconds is not None:
-            until = span.until_seconds
-            sweep.cuts = [*(cut for cut in sweep.cuts if cut < until), until]
         slabs, inbox = anyio.create_memory_object_stream[Slab](0)
         async with anyio.create_task_group() as stages:
             stages.start_soon(sweep.read, slabs, name="read")

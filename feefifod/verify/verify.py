@@ -14,15 +14,17 @@ from feefifod.parse.tiers import tier_of
 from feefifod.sink import read_identity, wait_applied
 from feefifod.verify.check import Check
 from feefifod.verify.groups import divide, end_month, make_members, start_month
+from feefifod.verify.pruned import name_months
 from feefifod.verify.repair import send_again
 from feefifod.verify.report import Difference, Kind, Report, Skipped
 from feefifod.verify.sweeping import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from feefifod.catalog.verification import DoneFile
     from feefifod.model import Series, Tier
+    from feefifod.sink.checksums import Checksum
     from feefifod.verify.groups import Member
     from feefifod.verify.kit import Kit
 
@@ -92,6 +94,35 @@ async def _prepare(kit: Kit, *, repair: bool) -> _Verification:
     return verification
 
 
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A series of which the table holds exactly what the ledger says.
+
+    Attributes:
+        months: the fingerprint of each month that has rows, by its first instant in microseconds.
+        blind: months of which nothing can be said any more, because files are pruned.
+        unstable: months whose fingerprint could not stand for their rows.
+    """
+
+    member: Member
+    months: Mapping[int, Checksum]
+    blind: frozenset[int]
+    unstable: frozenset[int]
+
+
+async def verify_series(kit: Kit, wanted: Collection[Series], take: Callable[[Proven], Awaitable[None]]) -> Report:
+    """Compare some series, and hand each one over that is proven.
+
+    Raises:
+        Refused: as `verify`.
+    """
+    verification = await _prepare(kit, repair=False)
+    verification.take = take
+    return await verification.run(
+        [member for member in verification.members.values() if member.series in wanted], Span()
+    )
+
+
 @dataclass(slots=True)
 class _Verification:
     """A verification at work.
@@ -106,6 +137,8 @@ class _Verification:
     report: Report
     members: dict[Series, Member] = field(default_factory=dict)
     busy: Mapping[Series, str] = field(default_factory=dict)
+    take: Callable[[Proven], Awaitable[None]] | None = None
+    _proven: list[Proven] = field(default_factory=list)
     _sent: dict[Series, tuple[Member, list[Difference]]] = field(default_factory=dict)
 
     async def reread(self) -> None:
@@ -113,8 +146,9 @@ class _Verification:
         kit = self.kit
         self.busy = await kit.patiently(kit.claims.read_busy)
         files = await kit.patiently(partial(kit.claims.read_done, self.table_id))
+        pruned = await kit.patiently(partial(kit.claims.read_pruned, self.table_id))
         assets = await kit.patiently(kit.assets.list)
-        self.members = make_members(files, {(asset.ticker, asset.category): asset.id for asset in assets})
+        self.members = make_members(files, {(asset.ticker, asset.category): asset.id for asset in assets}, pruned)
         self._find_homeless(files)
 
     def _find_homeless(self, files: Sequence[DoneFile]) -> None:
@@ -147,6 +181,8 @@ class _Verification:
         self.kit.listener.planned(report.files, report.rows)
         for group in divide(calm):
             await self._compare(group, span)
+            while self.take is not None and self._proven:
+                await self.take(self._proven.pop())
             self.kit.listener.compared(sum(len(member.files) for member in group), 0)
         return report
 
@@ -161,7 +197,7 @@ class _Verification:
         """Compare series until each is found equal or different while no other file of it came in."""
         for _ in range(_TRIES):
             async with self.kit.lend_scratch() as scratch:
-                check = Check(self.kit, group, span, scratch)
+                check = Check(self.kit, self.table_id, group, span, scratch)
                 differences = await check.run()
                 if differences or self._sent:
                     await self.reread()
@@ -179,9 +215,10 @@ class _Verification:
             its = [difference for difference in differences if difference.series == member.series]
             if not its:
                 self._settle(member, its)
+                self._tell_proven(check, member)
             elif self._skip_busy(member):
                 self._sent.pop(member.series, None)
-            elif (now := self.members.get(member.series)) is None or now.ids != member.ids:
+            elif (now := self.members.get(member.series)) is None or now.version != member.version:
                 again += [now] if now else []
             elif self._may_repair(member, its):
                 repairs.append((member, its))
@@ -190,6 +227,16 @@ class _Verification:
         if repairs:
             await self._send(check, repairs)
         return again + [member for member, _ in repairs]
+
+    def _tell_proven(self, check: Check, member: Member) -> None:
+        outlook = check.outlooks.get(member.key)
+        blind = outlook.blind if outlook is not None else frozenset()
+        if blind:
+            reason = f"{name_months(blind)}: files were pruned, and others of the same time came in later"
+            self.report.skipped.append(Skipped(member.series, reason))
+        if self.take is not None:
+            unstable = frozenset(check.unstable.get(member.key, ()))
+            self._proven.append(Proven(member, check.expected.get(member.key, {}), blind, unstable))
 
     def _may_repair(self, member: Member, differences: Sequence[Difference]) -> bool:
         """Tell whether sending helps: not where a file is lost, and not twice for the same files."""

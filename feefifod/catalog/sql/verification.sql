@@ -8,7 +8,7 @@ LEFT JOIN LATERAL (
     WHERE is_zip AND sha256 = f.zip_sha256
     ORDER BY moved_to IS NULL, id DESC LIMIT 1
 ) z ON f.zip_sha256 IS NOT NULL
-WHERE f.state = 'done' AND NOT f.is_zip AND f.table_id = $1
+WHERE f.state = 'done' AND NOT f.is_zip AND f.table_id = $1 AND f.archived <> 'pruned'
     AND NOT EXISTS (
         SELECT 1 FROM file later
         WHERE later.moved_to = f.moved_to AND later.state = 'done' AND later.table_id = $1
@@ -22,6 +22,17 @@ WHERE f.state = 'done' AND NOT f.is_zip AND f.table_id = $1
             AND (later.loaded_at, later.id) > (f.loaded_at, f.id)
     )
 ORDER BY f.loaded_at, f.id
+
+-- name: read_pruned
+-- Files that were removed from the archive after their rows had been proven.
+SELECT * FROM file WHERE state = 'done' AND NOT is_zip AND table_id = $1 AND archived = 'pruned' ORDER BY id
+
+-- name: read_fingerprints
+-- What stands for the pruned files of some series.
+SELECT p.* FROM pruned_series p
+JOIN unnest($2::text[], $3::text[], $4::text[], $5::integer[]) AS t (ticker, category, quote, interval_minutes)
+    USING (ticker, category, quote, interval_minutes)
+WHERE p.table_id = $1
 
 -- name: read_busy
 -- Series of which rows may be in the table that no finished file speaks for yet.

@@ -12,7 +12,7 @@ import pytest
 
 from feefifod.backfill import Tools, open_backfill
 from feefifod.catalog import AssetChange, Assets, NewAsset, open_database
-from feefifod.config import QuestDBSettings, SourceSettings
+from feefifod.config import FinnhubSettings, QuestDBSettings, SourceSettings
 from feefifod.config.settings import SourcesSettings
 from feefifod.model import Asset, Category, Tier
 from feefifod.schedule.sessions import list_sessions
@@ -78,10 +78,11 @@ class Bench:
 
     @property
     def sources(self) -> SourcesSettings:
-        def make(url: str) -> SourceSettings:
-            return SourceSettings(base_url=url, calls_per_minute=self.calls_per_minute, history_days=self.history_days)
-
-        return SourcesSettings(massive=make(self.massive.url), finnhub=make(f"{self.finnhub.url}/api/v1"))
+        plan: dict[str, Any] = {"calls_per_minute": self.calls_per_minute, "history_days": self.history_days}
+        return SourcesSettings(
+            massive=SourceSettings(base_url=self.massive.url, **plan),
+            finnhub=FinnhubSettings(base_url=f"{self.finnhub.url}/api/v1", **plan),
+        )
 
     @asynccontextmanager
     async def open(self, **changes: Any) -> AsyncIterator[Tools]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from feefifod.servers import Endpoints
+from tests.support import zips
 from tests.support.embedded import query
 from tests.support.project import ROOT, Project, candle
 
@@ -57,6 +58,20 @@ def test_a_file_in_a_table_that_is_gone_is_told_so(project: Project) -> None:
     [found] = explain(project, "data/XBTUSD_60.csv")
 
     assert "is gone" in found["reason"]
+
+
+def test_every_part_of_a_split_zip_is_explained_by_the_zips_own_row(project: Project) -> None:
+    content = zips.pack({"XBTUSD_60.csv": f"{candle(START)}\n".encode()})
+    for number, part in enumerate(zips.split(content, 3)):
+        (project.data / f"Kraken_OHLCVT.zip.part{number:02}").write_bytes(part)
+    project.succeed("run-once")
+    names = [f"Kraken_OHLCVT.zip.part{number:02}" for number in range(3)]
+
+    by_name = explain(project, *names)
+    by_place = explain(project, *(f"ingested/zips/{name}" for name in names))
+
+    assert [found["state"] for found in by_name + by_place] == ["done"] * 6
+    assert all("zips/Kraken_OHLCVT.zip.part00" in found["reason"] for found in by_name + by_place)
 
 
 def test_a_ledger_that_cannot_be_asked_is_no_failure(project: Project, pair: Endpoints) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 from tests.integration.daemon.conftest import Systemd, ask
 from tests.support import samples
@@ -83,3 +84,25 @@ def test_a_hangup_during_the_start_is_kept_for_later(world: World) -> None:
     daemon.signal(signal.SIGHUP)
     daemon.wait_for("reloaded")
     daemon.stop()
+
+
+def test_a_changed_file_is_read_again_when_that_is_asked_for(world: World, systemd: Systemd) -> None:
+    """By the same way as SIGHUP: systemd is told, and a wrong file changes nothing."""
+    world.configure(watch={"intervals": [60], "config": True})
+    daemon = world.start(NOTIFY_SOCKET=systemd.path)
+    daemon.wait_for("watching")
+
+    world.config.write_text("watch.tiers = ['TIER9']\n")
+    daemon.wait_for("reload_refused")
+    world.configure(watch={"intervals": [60, 240], "config": False})
+    [reloaded] = daemon.wait_for("reloaded")
+    assert set(reloaded["changed"]) == {"watch.config", "watch.intervals"}
+    world.drop("XBTUSD_240.csv", samples.file(40, interval=240))
+    world.wait_finished(1)
+    world.configure(watch={"intervals": [240]})
+    time.sleep(6)
+
+    assert len(daemon.events("reloaded")) == 1, "it was switched off"
+    daemon.stop()
+    told = [state for state in systemd.states if state.startswith(("READY", "RELOADING", "STOPPING"))]
+    assert told == ["READY=1", "RELOADING=1", "READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]

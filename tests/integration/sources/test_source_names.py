@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feefifod.config.settings import SourceSettings, SourcesSettings
+from feefifod.config.settings import FinnhubSettings, SourcesSettings
 from feefifod.errors import BadInput, ConfigError
 from feefifod.model import Category, Source
 from feefifod.sources.keys import read_key
@@ -26,7 +26,7 @@ from feefifod.sources.symbols import (
 FINNHUB = SourcesSettings().finnhub
 
 
-def _finnhub(**changes: str) -> SourceSettings:
+def _finnhub(**changes: str) -> FinnhubSettings:
     return FINNHUB.model_copy(update=changes)
 
 

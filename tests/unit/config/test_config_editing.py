@@ -184,6 +184,5 @@ def test_any_text_is_kept_or_refused(text: str) -> None:
 def test_every_key_of_the_default_stands_on_a_line_of_its_own(file: Path) -> None:
     loaded = load(file, {}, file.parent)
     commented = {"schedules", *(key for key in leaf_keys() if key.startswith("tiers."))}
-    finnhubs = {f"sources.massive.{name}" for name in ("crypto_exchange", "crypto_quote", "forex_exchange")}
-    for key in set(leaf_keys()) - commented - finnhubs:
+    for key in set(leaf_keys()) - commented:
         assert loaded.origins[key].startswith(f"{file}:"), key

@@ -306,6 +306,12 @@ class TestSections:
         assert sources.finnhub.base_url == "https://finnhub.io/api/v1"
         assert sources.massive.base_url == "https://api.massive.com"
 
+    def test_what_only_finnhub_has_is_an_error_elsewhere(self, tmp_path: Path) -> None:
+        message = fail(tmp_path, '[sources.massive]\ncrypto_exchange = "COINBASE"')
+        assert "unknown key 'sources.massive.crypto_exchange'" in message
+        assert "Did you mean 'sources.finnhub.crypto_exchange'?" in message
+        assert "Allowed in [sources.massive]: base_url, calls_per_minute, history_days" in message
+
     def test_tiers_override(self, tmp_path: Path) -> None:
         assert read(tmp_path, '[tiers]\nTIER2 = ["1INCH", "ETH2.S"]').settings.tiers == {
             Tier.TIER2: ("1INCH", "ETH2.S")
