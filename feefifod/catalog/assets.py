@@ -146,6 +146,12 @@ class Assets:
             change.quote_currency,
             change.active,
         )
+        if not rows:
+            category = change.category or asset.category
+            raise Refused(
+                f"there is a {category} asset {asset.ticker} already",
+                remedy=f"See it with: feefifod assets list --category {category}; use that one, or change it first",
+            )
         return _asset(rows[0])
 
 

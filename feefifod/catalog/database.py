@@ -12,7 +12,7 @@ from feefifod.catalog.queries import load_migrations
 from feefifod.errors import FeefifodError, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
 _COMMAND_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10.0
@@ -31,6 +31,14 @@ _AWAY: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
 )
+
+
+class OtherSchema(Refused):
+    """The tables are not those of this version."""
+
+
+class NotSetUp(OtherSchema):
+    """Feefifod's tables are not there yet."""
 
 
 class Database:
@@ -101,8 +109,39 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
 
     Raises:
         Unavailable: nobody answers at `dsn`.
-        Refused: wrong user, password or database, or no right to create tables.
+        Refused: wrong user, password or database, no right to create tables, or a newer schema than ours.
     """
+    async with connect_database(dsn) as database:
+        await migrate(database)
+        yield database
+
+
+@asynccontextmanager
+async def look_at_database(dsn: str, *, look_only: bool = True) -> AsyncIterator[Database]:
+    """Connect to what is set up, without making or changing a table; a server that is a read-only copy will do.
+
+    Args:
+        look_only: the server refuses every change.
+
+    Raises:
+        Unavailable: nobody answers at `dsn`.
+        Refused: wrong user, password or database.
+        OtherSchema: the schema is missing, older or newer than ours.
+    """
+    async with connect_database(dsn, look_only=look_only) as database:
+        await _check_schema(database)
+        yield database
+
+
+@asynccontextmanager
+async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterator[Database]:
+    """Connect and lend the pool, whatever the schema is; with `look_only` the server refuses every change.
+
+    Raises:
+        Unavailable: nobody answers at `dsn`.
+        Refused: wrong user, password or database.
+    """
+    settings = {"application_name": "feefifod"} | ({"default_transaction_read_only": "on"} if look_only else {})
     try:
         pool = await asyncpg.create_pool(
             dsn,
@@ -111,8 +150,8 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
             timeout=_CONNECT_SECONDS,
             command_timeout=_COMMAND_SECONDS,
             max_inactive_connection_lifetime=60.0,
-            target_session_attrs="read-write",
-            server_settings={"application_name": "feefifod"},
+            target_session_attrs="any" if look_only else "read-write",
+            server_settings=settings,
         )
     except _AWAY as error:
         raise _unavailable(error) from None
@@ -123,9 +162,7 @@ async def open_database(dsn: str) -> AsyncIterator[Database]:
             remedy="Check user, password and database of the URL",
         ) from None
     try:
-        database = Database(pool)
-        await migrate(database)
-        yield database
+        yield Database(pool)
     finally:
         await _close(pool)
 
@@ -146,7 +183,34 @@ async def migrate(database: Database) -> None:
             " (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         done = {row["number"] for row in await connection.fetch("SELECT number FROM feefifod_migration")}
+        _refuse_newer(done)
         for number, statements in load_migrations():
             if number not in done:
                 await connection.execute(statements)
                 await connection.execute("INSERT INTO feefifod_migration (number) VALUES ($1)", number)
+
+
+async def _check_schema(database: Database) -> None:
+    if not await database.fetch_value("SELECT to_regclass('feefifod_migration') IS NOT NULL"):
+        raise NotSetUp(
+            "it is not set up yet: feefifod's tables are not there",
+            where="PostgreSQL",
+            remedy="The first command that ingests makes them: feefifod run, or feefifod run-once",
+        )
+    done = {row["number"] for row in await database.fetch("SELECT number FROM feefifod_migration")}
+    _refuse_newer(done)
+    if {number for number, _ in load_migrations()} - done:
+        raise OtherSchema(
+            "the tables there are those of an older feefifod",
+            where="PostgreSQL",
+            remedy="The next command that ingests brings them up to date: restart the daemon, or feefifod run-once",
+        )
+
+
+def _refuse_newer(done: Collection[int]) -> None:
+    if set(done) - {number for number, _ in load_migrations()}:
+        raise OtherSchema(
+            "the tables there are those of a newer feefifod",
+            where="PostgreSQL",
+            remedy="Upgrade this one; an older program does not understand what the newer one has recorded",
+        )

@@ -9,7 +9,7 @@ import click
 
 from feefifod.cli.console import make_console, print_json
 from feefifod.cli.options import json_option
-from feefifod.errors import BadInput, ConfigError, Refused
+from feefifod.errors import BadInput, ConfigError
 from feefifod.model import Category, Tier
 
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ def list_(ctx: click.Context, category: Category | None, active: str | None, as_
 @click.option("--active", type=_ACTIVE, help="Whether --all takes it.")
 @click.option("--category", type=_CATEGORY, help="Its new category.")
 @click.option("--quote-currency", help="What its prices are in by default.")
-@click.option("--tier", type=click.Choice(list(Tier), case_sensitive=False))
+@click.option(
+    "--tier",
+    type=click.Choice(list(Tier), case_sensitive=False),
+    help="Its importance, as lists show it; files are filtered by the lists in [tiers].",
+)
 @click.option("--name", help="Name for people.")
 @click.option("--of", type=_CATEGORY, help="Which asset is meant, where several have this ticker.")
 @click.pass_context
@@ -151,10 +155,6 @@ async def _change(settings: Settings, ticker: str, of: Category | None, change: 
         except ConfigError as error:
             # Here --category says what the asset is to become.
             raise ConfigError(error.why, remedy="Say which with --of") from None
-        if change.category not in (None, asset.category) and any(
-            other.ticker == ticker for other in await table.list(category=change.category)
-        ):
-            raise Refused(f"there is a {change.category} asset {ticker} already")
         return await table.change(asset, change)
 
 

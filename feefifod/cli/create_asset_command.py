@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--ticker", required=True, help="Common ticker, as its market writes it: BTC, BRK.B, KIMpL.")
 @click.option("--name", required=True, help="Name for people.")
-@click.option("--category", required=True, type=click.Choice(list(Category), case_sensitive=False))
+@click.option(
+    "--category",
+    required=True,
+    type=click.Choice(list(Category), case_sensitive=False),
+    help="What it is; with the ticker it names the asset. CURRENCY is official money, CRYPTO every coin.",
+)
 @click.option("--quote-currency", default="USD", show_default=True, help="What its prices are in by default.")
 @click.option("--description", default="", help="Anything worth knowing.")
 @json_option

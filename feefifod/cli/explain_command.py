@@ -51,7 +51,7 @@ def explain(ctx: click.Context, paths: Sequence[str], as_json: bool, offline: bo
 
 
 async def _explain(settings: Settings, cwd: Path, paths: Sequence[str]) -> list[Explanation]:
-    from feefifod.catalog import Ledger, open_database  # noqa: PLC0415 - help must not wait for it
+    from feefifod.catalog import Ledger, look_at_database  # noqa: PLC0415 - help must not wait for it
     from feefifod.cli.explanation import Explainer  # noqa: PLC0415 - the same
     from feefifod.cli.reach import find_postgres  # noqa: PLC0415 - the same
     from feefifod.errors import FeefifodError  # noqa: PLC0415 - the same
@@ -62,7 +62,7 @@ async def _explain(settings: Settings, cwd: Path, paths: Sequence[str]) -> list[
     why = "no server is running"
     if dsn is not None:
         try:
-            async with open_database(dsn) as database:
+            async with look_at_database(dsn) as database:
                 ledger = Ledger(database)
                 table_id = await ledger.bound_table("questdb")
                 found = [await ledger.find_path(Explainer(settings, cwd).find_ledger_path(path)) for path in paths]

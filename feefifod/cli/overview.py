@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from feefifod.catalog import open_database
+from feefifod.catalog import look_at_database
 from feefifod.cli.console import make_console
 from feefifod.cli.reach import find_postgres, find_questdb
 from feefifod.cli.tables import make_facts
@@ -27,7 +27,7 @@ async def gather(settings: Settings) -> Document:
         Refused: the state folder is closed to us.
     """
     dsn = find_postgres(settings)
-    return await overview.gather(settings, find_questdb(settings, DATABASE), open_database(dsn) if dsn else None)
+    return await overview.gather(settings, find_questdb(settings, DATABASE), look_at_database(dsn) if dsn else None)
 
 
 def show(document: Document, settings: Settings) -> None:
@@ -37,7 +37,7 @@ def show(document: Document, settings: Settings) -> None:
     facts: list[tuple[str, object]] = [
         ("daemon", _colour(running, good=daemon["running"])),
         ("QuestDB", _describe_questdb(questdb)),
-        ("PostgreSQL", _colour(postgres["error"] or "reachable", good=postgres["reachable"])),
+        ("PostgreSQL", _colour(postgres["error"] or "reachable", good=not postgres["error"])),
         ("files", _join(document["files"])),
         ("rows", _join(document["rows"])),
     ]

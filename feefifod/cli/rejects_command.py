@@ -88,7 +88,7 @@ def rejects(ctx: click.Context, as_json: bool) -> None:
 
 
 async def _ask_ledger(settings: Settings) -> list[RejectRecord]:
-    from feefifod.catalog import open_database  # noqa: PLC0415 - help must not wait for it
+    from feefifod.catalog import look_at_database  # noqa: PLC0415 - help must not wait for it
     from feefifod.catalog.verification import Claims  # noqa: PLC0415 - the same
     from feefifod.cli.reach import find_postgres  # noqa: PLC0415 - the same
     from feefifod.errors import FeefifodError  # noqa: PLC0415 - the same
@@ -97,7 +97,7 @@ async def _ask_ledger(settings: Settings) -> list[RejectRecord]:
         dsn = find_postgres(settings)
         if dsn is None:
             return []
-        async with open_database(dsn) as database:
+        async with look_at_database(dsn) as database:
             return await Claims(database).read_rejected()
     except FeefifodError as error:
         click.echo(f"feefifod: the ledger was not asked: {error}", err=True)

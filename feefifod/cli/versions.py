@@ -67,12 +67,12 @@ async def _ask_questdb(settings: Settings) -> str | None:
 async def _ask_postgres(settings: Settings) -> str | None:
     import anyio  # noqa: PLC0415 - only external servers are asked
 
-    from feefifod.catalog import open_database  # noqa: PLC0415 - the same
+    from feefifod.catalog import connect_database  # noqa: PLC0415 - the same
     from feefifod.errors import FeefifodError  # noqa: PLC0415 - the same
 
     try:
         with anyio.move_on_after(_LOOK_SECONDS):
-            async with open_database(settings.postgres.url.get_secret_value()) as database:
+            async with connect_database(settings.postgres.url.get_secret_value(), look_only=True) as database:
                 return str(await database.fetch_value("SHOW server_version"))
     except FeefifodError:
         pass

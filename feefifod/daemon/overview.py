@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 
 from feefifod.backfill.schedules import list_results
-from feefifod.catalog import Ledger, Marks
+from feefifod.catalog import Ledger, Marks, NotSetUp, OtherSchema
 from feefifod.config import pick_database
 from feefifod.discover import scan
 from feefifod.errors import FeefifodError, Refused
@@ -137,6 +137,10 @@ async def _look_at_ledger(
                 look.schedules = [_describe_result(status) for status in listed]
                 look.repair = _describe_repair(await Marks(database).read(table_id)) if table_id else None
                 look.document = {"reachable": True, "error": None}
+    except OtherSchema as error:
+        look.document = {"reachable": True, "error": str(error)}
+        if isinstance(error, NotSetUp):
+            look.states, look.rows = {}, {"accepted": 0, "rejected": 0}
     except (FeefifodError, TimeoutError) as error:
         look.document = {"reachable": False, "error": _say(error, look_seconds)}
         look.states = None

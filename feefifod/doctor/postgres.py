@@ -15,7 +15,7 @@ from feefifod.doctor.statements import load_statement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from feefifod.catalog import Database
+    from feefifod.catalog import Database, NotSetUp
 
 _OLDEST_TESTED: Final = 150_000
 _CLOCK_SECONDS: Final = 2.0
@@ -99,6 +99,12 @@ def judge_waiting(missing: list[str], *, daemon_runs: bool) -> Iterator[Finding]
 
 def _find_missing(paths: list[bytes]) -> list[str]:
     return [os.fsdecode(path) for path in paths if not os.path.lexists(path)]
+
+
+def untouched(error: NotSetUp) -> Finding:
+    """Say that feefifod's tables are not there yet."""
+    why = "assets, the ledger of files and the runs of backfills will live there"
+    return warn(CHECK, error.why, why, error.remedy)
 
 
 def unreachable(why: str, remedy: str) -> Finding:

@@ -33,5 +33,7 @@ UPDATE asset SET
     quote_currency = coalesce($5, quote_currency),
     active = coalesce($6, active),
     updated_at = now()
-WHERE id = $1
+WHERE id = $1 AND NOT EXISTS (
+    SELECT 1 FROM asset other WHERE other.ticker = asset.ticker AND other.category = $3 AND other.id <> $1
+)
 RETURNING *
