@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from feefifod.cli.console import make_console, print_json
+from feefifod.cli.console import make_console
 from feefifod.cli.options import json_option
 from feefifod.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from feefifod.config import Settings
-    from feefifod.sink import Answer
+    from feefifod.sink import Answer, RowStream
 
 ROWS_FOR_PEOPLE = 100
 TIMEOUT_SECONDS = 600.0
@@ -47,31 +50,48 @@ def query(ctx: click.Context, sql: str, as_json: bool, as_csv: bool) -> None:
         raise ConfigError("--json and --csv exclude each other", where="query")
     if not sql.strip().strip(";"):
         raise ConfigError("there is no question in it", where="SQL", remedy='Try: feefifod query "SELECT build"')
-    # A question for people may be about a table that does not fit into memory.
-    limit = None if as_json or as_csv else ROWS_FOR_PEOPLE + 1
-    answer = anyio.run(_ask, read_settings(ctx), sql, limit)
-    if as_json:
-        print_json({"columns": answer.columns, "rows": answer.rows})
-    elif as_csv:
-        _print_csv(answer)
+    settings = read_settings(ctx)
+    if as_json or as_csv:
+        anyio.run(_print_all, settings, sql, _print_json if as_json else _print_csv)
     else:
-        _print_table(answer)
+        _print_table(anyio.run(_ask, settings, sql))
 
 
-async def _ask(settings: Settings, sql: str, limit: int | None) -> Answer:
+async def _ask(settings: Settings, sql: str) -> Answer:
     from feefifod.cli.reach import open_questdb  # noqa: PLC0415 - help must not wait for it
 
     async with open_questdb(settings) as client:
-        return await client.query(sql, timeout_seconds=TIMEOUT_SECONDS, limit=limit)
+        # A question for people may be about a table that does not fit into memory.
+        return await client.query(sql, timeout_seconds=TIMEOUT_SECONDS, limit=ROWS_FOR_PEOPLE + 1)
 
 
-def _print_csv(answer: Answer) -> None:
-    if not answer.columns:
+async def _print_all(settings: Settings, sql: str, show: Callable[[RowStream], Awaitable[None]]) -> None:
+    """Print an answer while it comes in."""
+    from feefifod.cli.reach import open_questdb  # noqa: PLC0415 - help must not wait for it
+    from feefifod.sink import stream_query  # noqa: PLC0415 - the same
+
+    async with open_questdb(settings) as client, stream_query(client, sql, pause_seconds=TIMEOUT_SECONDS) as stream:
+        await show(stream)
+
+
+async def _print_json(stream: RowStream) -> None:
+    """Print one document, a row on each line; ASCII, as all our JSON."""
+    print(f'{{\n  "columns": {json.dumps(stream.columns)},\n  "rows": [', end="")
+    between = "\n    "
+    async for rows in stream.batches():
+        print(between + ",\n    ".join(map(json.dumps, rows)), end="")
+        between = ",\n    "
+    print("]\n}" if between == "\n    " else "\n  ]\n}")
+
+
+async def _print_csv(stream: RowStream) -> None:
+    if not stream.columns:
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(answer.columns)
-    # A boolean is written as SQL writes it, and NULL as nothing.
-    writer.writerows([str(value).lower() if isinstance(value, bool) else value for value in row] for row in answer.rows)
+    writer.writerow(stream.columns)
+    async for rows in stream.batches():
+        # A boolean is written as SQL writes it, and NULL as nothing.
+        writer.writerows([str(value).lower() if isinstance(value, bool) else value for value in row] for row in rows)
 
 
 def _print_table(answer: Answer) -> None:

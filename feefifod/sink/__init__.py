@@ -17,6 +17,7 @@ from feefifod.sink.schema import (
 )
 from feefifod.sink.sql import Answer, QuestDBClient
 from feefifod.sink.stored import StoredCandle, read_stored
+from feefifod.sink.stream import RowStream, stream_query
 
 __all__ = [
     "Answer",
@@ -26,6 +27,7 @@ __all__ = [
     "Progress",
     "QuestDBClient",
     "Receipt",
+    "RowStream",
     "SeriesCount",
     "SeriesKey",
     "StoredCandle",
@@ -40,5 +42,6 @@ __all__ = [
     "read_identity",
     "read_progress",
     "read_stored",
+    "stream_query",
     "wait_applied",
 ]

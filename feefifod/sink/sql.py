@@ -20,6 +20,8 @@ from anyio import to_thread
 from feefifod.errors import ConfigError, FeefifodError, Refused, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from feefifod.config.settings import QuestDBSettings
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,6 +122,10 @@ class QuestDBClient:
             self._headers["Authorization"] = "Basic " + base64.b64encode(secret).decode()
         self._limiter = anyio.CapacityLimiter(connections)
 
+    def connect(self, timeout_seconds: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        """Return a connection of its own, not yet open, and the headers that every question needs."""
+        return self._connection(self._host, self._port, timeout=timeout_seconds), self._headers
+
     async def query(self, sql: str, *, timeout_seconds: float = 30.0, limit: int | None = None) -> Answer:
         """Run one statement; with `limit`, the answer ends after so many rows.
 
@@ -131,7 +137,7 @@ class QuestDBClient:
             Unavailable: the server is away, too slow, out of room, or failed inside.
             Refused: the server says that the statement is wrong, or does not let us in.
         """
-        connection = self._connection(self._host, self._port, timeout=timeout_seconds)
+        connection, _ = self.connect(timeout_seconds)
         path = "/exec?query=" + quote(sql, safe="") + ("" if limit is None else f"&limit={limit}")
         try:
             with anyio.fail_after(timeout_seconds):
@@ -145,7 +151,7 @@ class QuestDBClient:
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(_describe(error), where=self.url, remedy=_look_at(self.url)) from error
         finally:
-            _cut(connection)
+            cut(connection)
         return _read_answer(status, body, self.url)
 
 
@@ -155,12 +161,37 @@ def _fetch(connection: http.client.HTTPConnection, path: str, headers: dict[str,
         return response.status, response.read()
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
+def cut(connection: http.client.HTTPConnection) -> None:
     """Close the connection in a way that also wakes a thread that still reads from it."""
     if connection.sock is not None:
         with contextlib.suppress(OSError):  # The other side was faster.
             connection.sock.shutdown(socket.SHUT_RDWR)
     connection.close()
+
+
+@contextlib.contextmanager
+def carry_errors(url: str) -> Iterator[None]:
+    """Turn what goes wrong with a connection into `Unavailable`."""
+    try:
+        yield
+    except TimeoutError:
+        raise Unavailable("QuestDB says nothing more", where=url, remedy=_look_at(url)) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(_describe(error), where=url, remedy=_look_at(url)) from error
+
+
+def judge_status(status: int, body: bytes, url: str) -> FeefifodError:
+    """Make the error of an answer that is none."""
+    try:
+        _read_answer(status, body, url)
+    except FeefifodError as error:
+        return error
+    return Unavailable(f"QuestDB answered with status {status}", where=url, remedy=_look_at(url))
+
+
+def judge_end(rest: str, url: str) -> FeefifodError:
+    """Make the error of an answer that ends too early; what is left of it may be the server's own words."""
+    return judge_status(200, rest.encode(), url)
 
 
 def _describe(error: Exception) -> str:
