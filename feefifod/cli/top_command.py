@@ -25,7 +25,9 @@ _ANSWER_SECONDS: Final = 15.0
 )
 @click.pass_context
 def top(ctx: click.Context, every: float) -> None:
-    """Watch a running daemon: files, work in flight, rows per second, servers and schedules. Ctrl-C ends it.
+    """Watch a running daemon: files, work in flight, rows per second, servers, schedules and the last errors.
+
+    Ctrl-C ends it.
 
     It asks the daemon's status endpoint ([http] listen). Where there is no terminal it shows one look and ends.
 

@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from feefifod.cli.tables import make_facts
+from feefifod.log import escape_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,8 +86,12 @@ class View:
             ("PostgreSQL", status["postgres"]["error"] or "reachable"),
         ]
         facts += [("schedule", _describe_schedule(item)) for item in status["schedules"]]
-        trouble = [Text(f"→ {reason}", style="yellow") for reason in look.reasons]
-        return Group(make_facts(facts), *trouble)
+        trouble = [Text(f"→ {escape_controls(reason)}", style="yellow") for reason in look.reasons]
+        errors = [
+            Text(f"  {error['at']}  {escape_controls(error['error'])}", style="red", overflow="ellipsis", no_wrap=True)
+            for error in reversed(status.get("errors", ()))
+        ]
+        return Group(make_facts(facts), *trouble, *([Text("last errors", style="bold"), *errors] if errors else []))
 
     def _describe_work(self, look: Look) -> str:
         lanes = look.by("feefifod_windows_in_flight", "lane")

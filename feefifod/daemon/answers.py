@@ -82,4 +82,5 @@ class Answerer:
         view = await self.outlook.look()
         if view.document is None:
             return Body(False, {"error": redact(view.trouble)})
-        return Body(True, view.document)
+        errors = [{"at": at.isoformat(timespec="seconds"), "error": redact(error)} for at, error in self.metrics.errors]
+        return Body(True, view.document | {"errors": errors})

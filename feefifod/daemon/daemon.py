@@ -223,6 +223,7 @@ class Daemon:
         pause = (self._moving_pause if isinstance(error, NotMoved) else self._pause).fail()
         log = structlog.get_logger()
         emit = log.warning if isinstance(error, Unavailable) else log.error
+        self.metrics.note(f"{error.where}: {error.why}" if error.where else error.why)
         emit("trouble", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause)
 
     def _count(self) -> None:

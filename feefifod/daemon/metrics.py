@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import time
+from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _ENDS: Final = (FileState.DONE, FileState.REJECTED, FileState.DUPLICATE, FileState.EMPTY)
 _TROUBLE_SECONDS: Final = 15.0
+_MOST_ERRORS: Final = 5
 _LANES: Final = ("ilp", "bulk")
 _OUTCOMES: Final[tuple[tally.Outcome, ...]] = ("ok", "retried", "throttled", "failed")
 
@@ -90,6 +93,7 @@ class Metrics:
         self.registry.register(_ApiCalls())
         self._uncovered_since: float | None = None
         self._trouble = ("", 0.0)
+        self.errors: deque[tuple[datetime, str]] = deque(maxlen=_MOST_ERRORS)
         self.done_at: float | None = None
         self.loading = self.sent_rows = self.files = self.rows = self.rejected_files = 0
 
@@ -123,6 +127,8 @@ class Metrics:
         self._finished.labels(result.state).inc()
         self._accepted.inc(result.rows_accepted)
         self._rejected.inc(result.rows_rejected)
+        if result.failed:
+            self.note(f"{result.name} was rejected: {result.reason}")
         self._odd.inc(result.rows_odd)
 
     def trouble(self, error: FeefifodError, attempt: int) -> None:
@@ -130,6 +136,14 @@ class Metrics:
         self._attempts.inc()
         self._outages.inc(attempt == 1)
         self._trouble = (f"{error.where}: {error.why}" if error.where else error.why), time.monotonic()
+        if attempt == 1:
+            self.note(self._trouble[0])
+
+    def note(self, error: str) -> None:
+        """Remember an error for those who watch; the same one again only has a new time."""
+        if self.errors and self.errors[-1][1] == error:
+            self.errors.pop()
+        self.errors.append((datetime.now(UTC), error))
 
     def recent_trouble(self) -> str:
         """Return what was away or in the way a moment ago; "" when nothing was."""

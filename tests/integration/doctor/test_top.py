@@ -15,6 +15,9 @@ from feefifod.cli.top_command import look_at
 from feefifod.cli.top_view import View, draw_curve, read_metrics
 from feefifod.daemon.metrics import Metrics
 from feefifod.endpoint import Body, serve
+from feefifod.errors import Unavailable
+from feefifod.ingest.report import FileResult
+from feefifod.model import FileState
 from tests.support.project import Project
 
 STATUS: dict[str, Any] = {
@@ -42,7 +45,8 @@ def daemon() -> Iterator[tuple[str, Metrics, list[str]]]:
         listen = f"127.0.0.1:{probe.getsockname()[1]}"
 
     async def status() -> Body:
-        return Body(True, STATUS)
+        errors = [{"at": at.isoformat(timespec="seconds"), "error": text} for at, text in metrics.errors]
+        return Body(True, STATUS | {"errors": errors})
 
     async def ready() -> Body:
         return Body(not reasons, {"ready": not reasons, "reasons": reasons})
@@ -64,6 +68,9 @@ def test_without_a_terminal_it_shows_one_look(
     listen, metrics, reasons = daemon
     metrics.batches_changed(1, 160)
     metrics.sending("bulk", 1)
+    for attempt in (1, 2, 1):
+        metrics.trouble(Unavailable("QuestDB is away", where="http://127.0.0.1:9000"), attempt)
+    metrics.file_finished(FileResult("ADAUSD_60.csv", FileState.REJECTED, reason="no good row"))
     reasons.append("the table is suspended")
     (tmp_path / "config.toml").write_text(f'http.listen = "{listen}"\n')
 
@@ -80,6 +87,11 @@ def test_without_a_terminal_it_shows_one_look(
         assert text in out
     assert "nightly: next 2026-01-02" in out
     assert "→ the table is suspended" in out
+    errors = out.partition("last errors")[2].splitlines()
+    assert [line.split(maxsplit=1)[1] for line in errors if line.strip()] == [
+        "ADAUSD_60.csv was rejected: no good row",
+        "http://127.0.0.1:9000: QuestDB is away",
+    ], "the newest is the first, and the same one is not repeated"
 
 
 def test_rates_follow_from_two_looks(daemon: tuple[str, Metrics, list[str]]) -> None:
