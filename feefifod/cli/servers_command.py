@@ -89,6 +89,32 @@ def status(ctx: click.Context, as_json: bool) -> None:
     _show(settings, look(settings.paths.state), as_json)
 
 
+@servers.command()
+@click.pass_context
+def env(ctx: click.Context) -> None:
+    """Print lines for a shell, after which psql and pg_dump speak to the embedded PostgreSQL.
+
+    The programs that come with it are put first in PATH, the password stays in its file. QUESTDB_URL and
+    QUESTDB_ROOT say where the embedded QuestDB answers and where its data is. Only servers that run are told.
+
+    \b
+    Example:
+      eval "$(feefifod servers env)"
+      psql -c "SELECT state, count(*) FROM file GROUP BY state"
+    """
+    import shlex  # noqa: PLC0415 - help must not wait for it
+
+    from feefifod.cli.reach import read_settings  # noqa: PLC0415 - the same
+    from feefifod.errors import Refused  # noqa: PLC0415 - the same
+    from feefifod.servers import describe_access  # noqa: PLC0415 - the same
+
+    variables = describe_access(read_settings(ctx).paths.state)
+    if not variables:
+        raise Refused("no embedded server is running", remedy="Start them: feefifod servers up")
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}{':$PATH' if name == 'PATH' else ''}")
+
+
 def _external(settings: Settings) -> list[str]:
     """Name the servers that are not ours to start."""
     names = [] if any(database.url == "embedded" for database in settings.databases.values()) else ["QuestDB"]

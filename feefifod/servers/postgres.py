@@ -50,6 +50,17 @@ class PostgreSQL(Server):
     def url(self, numbers: dict[str, int]) -> str:
         return f"postgresql://{_NAME}@{HOST}:{numbers['postgres_port']}/{_NAME}"
 
+    def variables(self, numbers: dict[str, int]) -> dict[str, str]:
+        """Return what libpq's programs need in their environment; the password stays in its file."""
+        return {
+            "PATH": str(find_postgres()),
+            "PGHOST": HOST,
+            "PGPORT": str(numbers["postgres_port"]),
+            "PGUSER": _NAME,
+            "PGDATABASE": _NAME,
+            "PGPASSFILE": str(self._password_path),
+        }
+
     @property
     def wanted_ports(self) -> dict[str, int]:
         return {"postgres_port": self.settings.postgres_port}

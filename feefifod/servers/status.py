@@ -55,6 +55,22 @@ def look(state: Path) -> PairStatus:
         )
 
 
+def describe_access(state: Path) -> dict[str, str]:
+    """Return variables with which other programs find the servers that run; PATH is what goes before the rest of it.
+
+    Raises:
+        Refused: the state is closed to us.
+    """
+    with explain_closed(state):
+        questdb, postgres = QuestDB(state.resolve()), PostgreSQL(state.resolve())
+        variables = {}
+        if (record := postgres.running()) is not None:
+            variables |= postgres.variables(record.ports)
+        if (record := questdb.running()) is not None:
+            variables |= {"QUESTDB_URL": questdb.url(record.ports), "QUESTDB_ROOT": str(questdb.folder)}
+        return variables
+
+
 def _look_at(server: Server) -> ServerStatus | None:
     record = server.running()
     if record is None:
