@@ -168,6 +168,14 @@ class Mender:
         self._finish(cause, outcome, report.differences)
 
     def _count(self, report: Report) -> None:
+        for difference in report.repaired:
+            structlog.get_logger().debug(
+                "repaired",
+                where=_place(difference),
+                month=difference.month,
+                reason=difference.reason,
+                examples=difference.rows.examples if difference.rows else (),
+            )
         rows = sum(map(_count_rows, report.repaired))
         self._rows_repaired += rows
         self.metrics.repaired(rows)
@@ -181,7 +189,7 @@ class Mender:
                 "repair_incomplete",
                 differences=len(differences),
                 reason=first.reason,
-                where=f"{first.series.ticker} in {first.series.quote}, {first.series.interval_minutes} minutes",
+                where=_place(first),
                 remedy="See all of them with: feefifod verify",
             )
         self.metrics.checked(cause, len(differences))
@@ -195,6 +203,10 @@ class Mender:
             structlog.get_logger().info("repair_postponed", reason=reason, again_in_seconds=self._pause_seconds)
             self._again_at = time.monotonic() + self._pause_seconds
             self._pause_seconds = min(2 * self._pause_seconds, _AGAIN_SECONDS[1])
+
+
+def _place(difference: Difference) -> str:
+    return f"{difference.series.ticker} in {difference.series.quote}, {difference.series.interval_minutes} minutes"
 
 
 def _is_loss(difference: Difference) -> bool:

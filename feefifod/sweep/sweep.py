@@ -87,6 +87,7 @@ class Sweep:
         ordered: for irregular files, the Arrow files that `order_file` made of them.
         start_seconds: the batch's checkpoint; rows before it are counted and skipped.
         keep_open: how many files may stay open at once.
+        until_seconds: rows from here on are not wanted.
     """
 
     files: Sequence[SweepFile]
@@ -96,6 +97,7 @@ class Sweep:
     window_bytes: int
     limiter: anyio.CapacityLimiter
     keep_open: int = 256
+    until_seconds: int | None = None
     tallies: dict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
     cuts: list[int] = field(default_factory=list)
     _runs: list[Run] = field(default_factory=list)
@@ -135,7 +137,10 @@ class Sweep:
     def _choose_cuts(self) -> list[int]:
         live = [run for run in self._runs if run.next_seconds < EXHAUSTED]
         window_rows = min(self.window_rows, self.window_bytes // _BYTES_PER_ROW)
-        return choose_cuts([run.density() for run in live], self.start_seconds, window_rows)
+        cuts = choose_cuts([run.density() for run in live], self.start_seconds, window_rows)
+        if self.until_seconds is None:
+            return cuts
+        return [*(cut for cut in cuts if cut < self.until_seconds), self.until_seconds]
 
     async def read(self, outbox: MemoryObjectSendStream[Slab]) -> None:
         """Stage one: take the rows of each window from the files, several threads at a time."""
@@ -155,6 +160,8 @@ class Sweep:
 
     def _withdraw_rest(self) -> tuple[tuple[SweepFile, FeefifodError], ...]:
         """Take out the files of which rows are left after the last window: its end came from their last rows."""
+        if self.until_seconds is not None:
+            return ()
         reason = Irregular("it has rows that are later than its last one")
         left = {run.file.id: run.file for run in self._runs if run.next_seconds < EXHAUSTED}
         for file_id in left:

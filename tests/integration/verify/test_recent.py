@@ -56,6 +56,22 @@ def test_only_what_came_in_lately_is_compared_and_mended(bench: Bench) -> None:
     assert len(with_kit(bench, verify).differences) == 2
 
 
+def test_older_file_that_reaches_beyond_the_months_of_the_recent_one(bench: Bench) -> None:
+    """It takes part with its rows of these months, and only with them."""
+    bench.load({"XBTUSD_60.csv": samples.file(2_000, interval=60, trades=5)})
+    since = now(bench)
+    bench.load({"sub/XBTUSD_60.csv": samples.file(60, interval=60, start=OTHER_MONTH, seed=3, trades=9)})
+    before = bench.stored()
+    bench.tamper(f"UPDATE TABLE_NAME SET close = 1 WHERE time >= {(OTHER_MONTH - 3 * 3600) * 1_000_000}")
+
+    report: Report = with_kit(bench, partial(verify_recent, since=since))
+
+    assert [(d.month, d.rows and d.rows.missing) for d in report.repaired] == [("2023-12", 0)]
+    assert report.differences == []
+    assert [d.month for d in with_kit(bench, partial(verify, repair=True)).repaired] == ["2024-01", "2024-02"]
+    assert bench.stored() == before
+
+
 def test_without_recent_files_there_is_nothing_to_do(bench: Bench) -> None:
     bench.load({"XBTUSD_60.csv": samples.file(50, interval=60)})
 
