@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,20 +42,20 @@ def median(measures: Sequence[Measure]) -> Measure:
 def compare(
     measures: Mapping[str, Sequence[Measure]], machine: Mapping[str, str], notes: Sequence[str], topic: str
 ) -> Report:
-    """Tabulate contestants against the baseline and each lane's limit."""
+    """Tabulate contestants against the baseline and each lane's limit; ratios are those of runs of one round."""
     middle = {name: median(runs) for name, runs in measures.items() if runs}
-    base = middle.get(BASELINE)
     rows = []
     for name, measure in middle.items():
-        limit = middle.get(LIMITS.get(name, ""))
+        gain = _compare_rates(measures[name], measures.get(BASELINE))
+        share = _compare_rates(measures[name], measures.get(LIMITS.get(name, "")))
         rows.append(
             [
                 NAMES[name],
                 f"{measure.rows:,}",
                 f"{measure.seconds:.1f}",
                 f"{measure.rate:,.0f}",
-                f"{measure.rate / base.rate:.1f}" if base else "",
-                f"{measure.rate / limit.rate:.0%}" if limit else "",
+                f"{gain:.1f}" if gain else "",
+                f"{share:.0%}" if share else "",
                 f"{measure.client_cpu:.1f}",
                 f"{measure.server_cpu:.1f}",
                 f"{measure.peak_mib:.0f}" if name in LIMITS else "",
@@ -74,6 +75,13 @@ def compare(
         "bytes written/row",
     ]
     return Report(topic, columns, rows, machine, notes)
+
+
+def _compare_rates(runs: Sequence[Measure], others: Sequence[Measure] | None) -> float | None:
+    """Return the median of the rounds' ratios: between rounds a shared machine may change its pace."""
+    if not others:
+        return None
+    return statistics.median(run.rate / other.rate for run, other in zip(runs, others, strict=True))
 
 
 def show(report: Report) -> None:
