@@ -13,7 +13,7 @@ help:
 	@echo "make test     set up, then run the tests"
 	@echo "make check    ruff, mypy, import-linter, layout tests, known vulnerabilities"
 	@echo "make install  leave $(BIN)/feefifod, with the embedded servers"
-	@echo "make chaos    the tests that take long"
+	@echo "make chaos    the tests that take long, and properties with new random examples"
 	@echo "make bench    measure speed and memory: make bench BENCH='--full --write'"
 	@echo "make docs     write the references of commands and settings anew"
 
@@ -42,6 +42,7 @@ check: dev
 
 chaos: dev
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --hypothesis-profile=default tests/unit
 
 bench: dev
 	$(BIN)/python -m bench $(BENCH)

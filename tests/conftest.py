@@ -6,12 +6,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from feefifod.servers import Endpoints
 from tests.support.embedded import run_pair
 
 # The terminal of whoever runs the tests, or what stands for it, is not what they are about.
 os.environ.pop("COLUMNS", None)
+
+# The same examples each time, so that a change is judged by what it changed; `make chaos` looks for new ones.
+settings.register_profile("steady", derandomize=True)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
