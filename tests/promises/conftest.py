@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -65,3 +67,23 @@ def own_world(own_pair: Endpoints, own_state: Path, tmp_path: Path) -> Iterator[
     world = World(tmp_path / "feefifod", sections, questdb_url=own_pair.questdb_url, postgres_dsn=own_pair.postgres_dsn)
     yield world
     world.close()
+
+
+@pytest.fixture
+def worlds(pair: Endpoints, tmp_path: Path) -> Callable[[], AbstractContextManager[World]]:
+    """Makes worlds of small windows, each with a table and a database of its own."""
+
+    @contextmanager
+    def make() -> Iterator[World]:
+        name = unique_name("model")
+        with database(pair.postgres_dsn, name) as dsn:
+            questdb = {"url": pair.questdb_url, "table": name, "import_dir": str(pair.import_dir)}
+            sections = describe(questdb=questdb, postgres_url=dsn)
+            sections["watch"] = {"settle_seconds": 0.1, "truncated_seconds": 0.1, "rescan_seconds": 1.0}
+            sections["pipeline"] = {"window_rows": 1_000}
+            world = World(tmp_path / name, sections, questdb_url=pair.questdb_url, postgres_dsn=dsn)
+            yield world
+            world.close()
+            shutil.rmtree(world.root)
+
+    return make

@@ -54,6 +54,19 @@ def wait_until(condition: Callable[[], Any], *, seconds: float = PATIENCE_SECOND
         time.sleep(0.03)
 
 
+class Interrupter(SilentListener):
+    """Stops ingestion after a window, when `wanted` says so; whatever that raises goes through it as a defect would."""
+
+    def __init__(self, stop: anyio.Event, wanted: Callable[[], bool]) -> None:
+        self._stop = stop
+        self._wanted = wanted
+
+    def window_sent(self, rows: int, size_bytes: int) -> None:
+        """Ask."""
+        if self._wanted():
+            self._stop.set()
+
+
 class Process:
     """A feefifod command that runs beside the test; its log goes to a file."""
 
@@ -210,7 +223,10 @@ class World:
         return process
 
     def ingest(self, *, stop_after: Callable[[], bool] | None = None, patience_seconds: float = 30.0) -> Summary:
-        """Ingest what is complete, within this process: a second faster than a command."""
+        """Ingest what is complete, within this process: a second faster than a command.
+
+        `stop_after` is asked after every window that was acknowledged; with True, ingestion stops, as with SIGTERM.
+        """
         stream = io.StringIO()
         self._logs.append(stream)
         log.configure("debug", stream=stream)
@@ -222,11 +238,12 @@ class World:
     async def _ingest(self, stop_after: Callable[[], bool] | None, patience_seconds: float) -> Summary:
         settings = load(self.config, {}, self.root).settings
         stop = anyio.Event()
+        listener = SilentListener() if stop_after is None else Interrupter(stop, stop_after)
         for secret in settings.secrets():
             log.register_secret(secret)
         async with (
             open_services(settings) as services,
-            open_tools(services, SilentListener(), stop, patience_seconds=patience_seconds) as tools,
+            open_tools(services, listener, stop, patience_seconds=patience_seconds) as tools,
         ):
             return await ingest_once(tools)
 
@@ -307,6 +324,7 @@ class World:
             leases,
             self.data,
             self.ingested,
+            self.root / "ingested" / "zips",
             self.rejected,
         )
 
