@@ -104,7 +104,8 @@ def copy_merged(job: Job) -> Measure:
             if ends:
                 break
             time.sleep(0.05)
-        if ends[0][0] != "finished" or (counted := job.server.count()) != rows:
+        counted = job.server.count()
+        if ends[0][0] != "finished" or counted != rows:
             raise RuntimeError(f"COPY ended with {ends[0]}, {counted} rows of {rows}")
     target.unlink()
     return meter.measure(rows)
