@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Mode = Literal["pass", "hang", "cut", "swallow", "truncate"]
+Mode = Literal["pass", "hang", "cut", "swallow", "truncate", "drip", "hold"]
 
 
 class FaultProxy:
@@ -17,7 +17,8 @@ class FaultProxy:
 
     `mode` can be changed at any time and counts for every piece from then on: `pass` is honest, `hang` carries
     nothing either way (a black hole), `cut` ends every connection at once, `swallow` carries requests but ends the
-    connection in place of the answer, `truncate` ends it after the first ten bytes of the answer.
+    connection in place of the answer, `truncate` ends it after the first ten bytes of the answer, `drip` carries
+    everything late, and the beginning of each piece byte by byte, `hold` carries requests when the mode has changed.
     `faults` counts what was done wrong; after `most_faults` of them the proxy is honest again.
     """
 
@@ -76,8 +77,12 @@ class FaultProxy:
                     while self.mode == "hang":
                         await asyncio.sleep(0.02)
                     return
+                while fault == "hold" and self.mode == "hold":
+                    await asyncio.sleep(0.02)
                 if fault in ("cut", "swallow"):
                     return
+                if fault == "drip":
+                    piece = await _drip(piece, target)
                 target.write(piece[:10] if fault == "truncate" else piece)
                 await target.drain()
                 if fault == "truncate":
@@ -86,10 +91,20 @@ class FaultProxy:
     def _take_fault(self, answer: bool) -> Mode:
         mode = self.mode
         spent = self.most_faults is not None and self.faults >= self.most_faults
-        if mode == "pass" or spent or (mode in ("swallow", "truncate") and not answer):
+        if mode == "pass" or spent or (mode in ("swallow", "truncate") and not answer) or (mode == "hold" and answer):
             return "pass"
         self.faults += 1
         return mode
+
+
+async def _drip(piece: bytes, target: asyncio.StreamWriter) -> bytes:
+    """Carry the first bytes one by one; returns the rest."""
+    await asyncio.sleep(0.1)
+    for start in range(min(len(piece), 200)):
+        target.write(piece[start : start + 1])
+        await target.drain()
+        await asyncio.sleep(0)
+    return piece[200:]
 
 
 @contextmanager
