@@ -136,7 +136,10 @@ async def _add_left_over(ingestor: Ingestor, summary: Summary, reason: str) -> N
     for drop in selection.drops:
         summary.results.append(FileResult(drop.name, FileState.WAITING, reason=reason))
     for found, settlement in selection.waiting:
-        summary.results.append(FileResult(show_name(found.path), FileState.WAITING, reason=settlement.reason))
+        name = show_name(found.path)
+        summary.results.append(FileResult(name, FileState.WAITING, reason=settlement.reason))
+        if settlement.trouble:
+            summary.troubles.append(f"{name}: {settlement.reason}")
     for found in selection.zips:
         note = ingestor.zips.notes.get(os.fsencode(found.path), reason)
         summary.results.append(FileResult(show_name(found.path), FileState.WAITING, reason=note))

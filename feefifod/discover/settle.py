@@ -32,11 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Whether a file is complete; if not, why not, and after how many seconds it is worth another look."""
+    """Whether a file is complete; if not, why not, and after how many seconds it is worth another look.
+
+    `trouble`: waiting alone does not help, there is something to mend.
+    """
 
     complete: bool
     reason: str
     wait_seconds: float = 0.0
+    trouble: bool = False
 
 
 class Settler:
@@ -88,7 +92,7 @@ class Settler:
         except FileNotFoundError:
             return Settlement(False, _CHANGED, self._watch.settle_seconds)
         except OSError as error:
-            return Settlement(False, _explain(found.path, error), self._watch.rescan_seconds)
+            return Settlement(False, _explain(found.path, error), self._watch.rescan_seconds, trouble=True)
         return self._judge_ending(ending, quiet)
 
     def _judge_ending(self, ending: str, quiet_seconds: float) -> Settlement:

@@ -75,7 +75,7 @@ class Ingestor:
         for item in found + members:
             rest = self._resting.get(os.fsencode(item.path))
             if rest is not None and rest.stamp == item.stamp and (left := rest.until - time.monotonic()) > 0:
-                settlements[item.path] = Settlement(False, f"it cannot be read: {rest.reason}", left)
+                settlements[item.path] = Settlement(False, f"it cannot be read: {rest.reason}", left, trouble=True)
         return select(found + members, settlements, self.tools.watch, self.tools.tiers)
 
     async def prepare(self) -> str:

@@ -17,7 +17,7 @@ from tests.support import samples
 from tests.support.checker import Dropped, check_rows, expect_rows
 from tests.support.daemon import World
 from tests.support.disks import MIB, small_disk
-from tests.support.forking import Forked
+from tests.support.forking import fork
 from tests.support.zips import pack, split
 
 _MEMBERS: Final = {
@@ -144,10 +144,8 @@ def test_second_run_finishes_what_the_first_one_began(world: World, case: Case) 
             for folder in (world.root / "ingested", world.rejected):
                 stack.enter_context(small_disk(folder, 8 * MIB))
         case.drop(world)
-        environment = world.environment | {VARIABLE: f"{case.step}:{case.number}"}
-        first = Forked(["run-once"], world.config, environment, world.root / "log-forked.txt")
-        world.processes.append(first)
-        assert first.code == EXIT_CODE, first.text[-3000:]
+        first = fork(world, "run-once", **{VARIABLE: f"{case.step}:{case.number}"})
+        assert first.wait() == EXIT_CODE, first.text[-3000:]
 
         world.ingest()
         if case.drop in (_drop_zip, _drop_parts):

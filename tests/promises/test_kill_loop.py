@@ -13,6 +13,7 @@ import pytest
 from tests.support import samples
 from tests.support.daemon import World
 from tests.support.embedded import kill_servers, servers_below
+from tests.support.forking import fork
 
 SEED = 20_261_122
 KILLS = 15
@@ -20,7 +21,8 @@ MANY_KILLS = 100
 MANY_SERVER_KILLS = 10
 
 _LONGEST_LIFE_SECONDS = 1.2
-"""From its first word to its end; a load of what is dropped at first takes longer than that."""
+"""From its first word, or the beginning of its work, to its end; to load what is dropped at first takes longer."""
+_LONGEST_WAIT_SECONDS = 10.0
 _FILE_ROWS = 100_000
 _MORE_ROWS = 40_000
 _LANES = ("ilp", "bulk")
@@ -58,9 +60,14 @@ class Loop:
         self.world.drop("UNIUSD_60.csv", b"\n")
 
     def kill_feefifod(self) -> None:
-        """Start the daemon, and kill it at a random instant of its life."""
-        daemon = self.world.start()
-        daemon.wait_for("starting")
+        """Start the daemon, and kill it at a random instant: of its life, or of its work."""
+        daemon = fork(self.world, "run")
+        event = self.chance.choice(("starting", "batch_started", "batch_started"))
+        # There may be nothing left that begins a batch, only files to be moved.
+        deadline = time.monotonic() + _LONGEST_WAIT_SECONDS
+        while not daemon.events(event) and time.monotonic() < deadline:
+            assert daemon.alive, daemon.text[-3000:]
+            time.sleep(0.02)
         time.sleep(self.chance.uniform(0, _LONGEST_LIFE_SECONDS))
         daemon.kill()
         finished, loading, checkpoint = self._look()
@@ -72,7 +79,7 @@ class Loop:
 
     def kill_questdb(self, state: Path) -> None:
         """Kill the server under a load; sometimes nobody is left to see it."""
-        daemon = self.world.start()
+        daemon = fork(self.world, "run")
         daemon.wait_for("starting")
         time.sleep(self.chance.uniform(0, _LONGEST_LIFE_SECONDS))
         if not any(process.name() == "java" for process in servers_below(state)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,16 +43,18 @@ def _run(*command: str) -> None:
 
 
 def fill(disk: Path, *, spare: int = 0) -> None:
-    """Take all room of a disk but about `spare` bytes."""
+    """Take all room of a disk but about `spare` bytes; nothing is written, so it is quick."""
     with (disk / _NAME).open("wb", buffering=0) as file:
-        for size in (MIB, 4096, 1):
+        size, piece = 0, 256 * MIB
+        while piece >= 4096:
             try:
-                while True:
-                    file.write(b"\0" * size)
+                os.posix_fallocate(file.fileno(), size, piece)
+                size += piece
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-        file.truncate(max(file.tell() - spare, 0))
+                piece //= 2
+        file.truncate(max(size - spare, 0))
 
 
 def free(disk: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,41 +12,43 @@ from typing import Final
 
 from feefifod import failpoint
 from feefifod.cli.main import run_command_line
+from tests.support.daemon import PATIENCE_SECONDS, Process, World
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [__name__, "tests.support.daemon", "feefifod.cli.run_once_command", "pandas", "questdb"]
 )
-_LONGEST_SECONDS: Final = 60.0
 
 
-class Forked:
-    """A command that has run to its end."""
+class Forked(Process):
+    """A feefifod command that runs beside the test."""
 
     def __init__(self, arguments: Sequence[str], config: Path, environment: Mapping[str, str], log_path: Path) -> None:
         log_path.touch()
         self.log_path = log_path
-        self._process = _CONTEXT.Process(target=_run, args=(list(arguments), config, dict(environment), log_path))
-        self._process.start()
-        self.pid = self._process.pid or 0
-        self._process.join(_LONGEST_SECONDS)
+        self._forked = _CONTEXT.Process(target=_run, args=(list(arguments), config, dict(environment), log_path))
+        self._forked.start()
 
     @property
-    def code(self) -> int | None:
-        """The exit code; None when it did not end."""
-        return self._process.exitcode
+    def pid(self) -> int:
+        return self._forked.pid or 0
 
     @property
     def alive(self) -> bool:
-        return self._process.is_alive()
+        return self._forked.is_alive()
 
-    @property
-    def text(self) -> str:
-        return self.log_path.read_text(errors="surrogateescape")
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """Wait for its end; returns the exit code."""
+        self._forked.join(seconds)
+        assert self._forked.exitcode is not None, f"it does not end:\n{self.text[-3000:]}"
+        return self._forked.exitcode
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.join(10)
+        self._forked.kill()
+        self._forked.join(10)
 
 
 def _run(arguments: list[str], config: Path, environment: dict[str, str], log_path: Path) -> None:
@@ -57,3 +60,11 @@ def _run(arguments: list[str], config: Path, environment: dict[str, str], log_pa
     # A process of its own reads this when it starts.
     vars(failpoint)["_CRASH_AT"] = failpoint._read(environment.get(failpoint.VARIABLE, ""))
     sys.exit(run_command_line(arguments))
+
+
+def fork(world: World, *arguments: str, **environment: str) -> Forked:
+    """Start a command of a world, as `World.start` does."""
+    path = world.root / f"log-{len(world.processes)}.txt"
+    process = Forked(arguments, world.config, world.environment | environment, path)
+    world.processes.append(process)
+    return process
