@@ -91,9 +91,10 @@ async def examine(
                     found = await check_postgres(database, daemon_runs=daemon_runs)
                 if online:
                     online_found = await ask_apis(settings.sources, settings.schedules, keys, database, now)
+        except NotSetUp as error:
+            found.append(untouched(error))
         except FeefifodError as error:
-            missing = isinstance(error, NotSetUp)
-            found.append(untouched(error) if missing else unreachable(redact(error.why), error.remedy))
+            found.append(unreachable(redact(error.why), error.remedy))
         except TimeoutError:
             found.append(unreachable(f"no answer within {_LOOK_SECONDS:g} s", "See the log of PostgreSQL"))
         findings += found

@@ -63,7 +63,7 @@ def describe_access(state: Path) -> dict[str, str]:
     """
     with explain_closed(state):
         questdb, postgres = QuestDB(state.resolve()), PostgreSQL(state.resolve())
-        variables = {}
+        variables: dict[str, str] = {}
         if (record := postgres.running()) is not None:
             variables |= postgres.variables(record.ports)
         if (record := questdb.running()) is not None:

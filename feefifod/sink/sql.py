@@ -229,6 +229,13 @@ def judge(text: str, *, status: int, where: str, position: object = None) -> Fee
     place = f" (at position {position})" if position else ""
     if "errno=28" in text or "No space left" in text:
         return Unavailable(f"QuestDB's disk is full: {text}", where=where, remedy="Free some space on that disk")
+    if "could not mmap" in text:
+        # Each column of each partition that a query reads is one map.
+        return Unavailable(
+            f"QuestDB may have no more memory maps: {text}",
+            where=where,
+            remedy="On its machine, run as root: sysctl -w vm.max_map_count=1048576",
+        )
     if status >= 500 or status in {408, 429} or _TRANSIENT.search(text):
         return Unavailable(f"QuestDB failed: {text}{place}", where=where, remedy="See the log of QuestDB if it goes on")
     if status in {401, 403}:

@@ -66,6 +66,8 @@ def answer(status: str, body: bytes = b"", length: int | None = None) -> Serve:
         (answer("200 OK", b"<html>"), Unavailable),
         (answer("400 X", b'{"error": "could not write [errno=28]", "position": 1}'), Unavailable),
         (answer("400 X", b'{"error": "timeout, query aborted [fd=1]", "position": 1}'), Unavailable),
+        (answer("500 X", b'{"error": "could not mmap  [size=8, offset=0]", "position": 1}'), Unavailable),
+        (answer("400 X", b'{"error": "could not mmap  [size=8, offset=0]", "position": 1}'), Unavailable),
         (answer("401 X", b"Unauthorized"), Refused),
         (answer("403 X", b'{"error": "Access denied"}'), Refused),
     ],
