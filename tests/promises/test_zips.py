@@ -17,7 +17,7 @@ from feefifod.config.settings import QuestDBSettings
 from feefifod.model import FileState
 from feefifod.sink import QuestDBClient, drop_table
 from tests.support import samples
-from tests.support.checker import Dropped, check_rows, expect_rows
+from tests.support.checker import Dropped, check_inputs, check_ledger, check_rows, expect_rows
 from tests.support.daemon import World, wait_until
 from tests.support.zips import manifest, pack, split
 
@@ -49,6 +49,8 @@ def check_members(world: World, members: Mapping[str, bytes]) -> None:
     facts = world.facts()
     dropped = [Dropped(name, content) for name, content in members.items()]
     check_rows(facts.table, expect_rows(dropped), dropped)
+    check_ledger(facts, finished=False)
+    check_inputs(facts, world.dropped)
     assert facts.leases == 0
     assert not scratch(world)
 
