@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from feefifod.catalog import Database
     from feefifod.config import QuestDBSettings, SourceSettings
-    from feefifod.config.settings import SourcesSettings
+    from feefifod.config.backfills import SourcesSettings
     from feefifod.sink import Lane, QuestDBClient
     from feefifod.sources.pacing import Pacer
 

@@ -1,5 +1,6 @@
 """The configuration: one frozen class per section, read from TOML and the environment."""
 
+from feefifod.config.backfills import FinnhubSettings, ScheduleSettings, SourceSettings, SourcesSettings
 from feefifod.config.default import write_default
 from feefifod.config.document import write_path, write_value
 from feefifod.config.editing import replace_file, set_value
@@ -8,7 +9,6 @@ from feefifod.config.loading import Loaded, find_file, load
 from feefifod.config.settings import (
     AlertSettings,
     EmbeddedSettings,
-    FinnhubSettings,
     HttpSettings,
     LogSettings,
     PathSettings,
@@ -16,9 +16,7 @@ from feefifod.config.settings import (
     PostgresSettings,
     QuestDBSettings,
     RetentionSettings,
-    ScheduleSettings,
     Settings,
-    SourceSettings,
     WatchSettings,
     pick_database,
     takes_interval,
@@ -39,6 +37,7 @@ __all__ = [
     "ScheduleSettings",
     "Settings",
     "SourceSettings",
+    "SourcesSettings",
     "WatchSettings",
     "find_file",
     "flatten",

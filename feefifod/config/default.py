@@ -8,8 +8,9 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from feefifod.config.backfills import ScheduleSettings
 from feefifod.config.document import write_value
-from feefifod.config.settings import ScheduleSettings, Settings
+from feefifod.config.settings import Settings
 from feefifod.model import Category, Tier
 
 _TOP: Final = """\

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from feefifod.backfill.tools import Tools
     from feefifod.config import ScheduleSettings, SourceSettings
-    from feefifod.config.settings import SourcesSettings
+    from feefifod.config.backfills import SourcesSettings
 
     Entry = tuple[ScheduleSettings, SourceSettings]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from feefifod.catalog import Database
     from feefifod.config import ScheduleSettings, SourceSettings
-    from feefifod.config.settings import SourcesSettings
+    from feefifod.config.backfills import SourcesSettings
 
 API_SOURCES: Final = (Source.MASSIVE, Source.FINNHUB)
 _ASK_SECONDS: Final = 45.0

@@ -15,7 +15,7 @@ from feefifod.errors import BadInput
 from feefifod.model import Category
 
 if TYPE_CHECKING:
-    from feefifod.config.settings import FinnhubSettings
+    from feefifod.config.backfills import FinnhubSettings
 
 _TICKER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,31}")
 _CODE: Final = re.compile(r"[A-Z0-9][A-Z0-9.]{0,31}")

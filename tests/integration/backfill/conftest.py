@@ -13,7 +13,7 @@ import pytest
 from feefifod.backfill import Tools, open_backfill
 from feefifod.catalog import AssetChange, Assets, NewAsset, open_database
 from feefifod.config import FinnhubSettings, QuestDBSettings, SourceSettings
-from feefifod.config.settings import SourcesSettings
+from feefifod.config.backfills import SourcesSettings
 from feefifod.model import Asset, Category, Tier
 from feefifod.schedule.sessions import list_sessions
 from feefifod.servers import Endpoints

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 from pydantic import SecretStr
 
-from feefifod.config.settings import SourcesSettings
+from feefifod.config.backfills import SourcesSettings
 from feefifod.errors import BadInput, Unavailable
 from feefifod.model import Category
 from feefifod.schedule.sessions import list_sessions

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feefifod.config.settings import FinnhubSettings, SourcesSettings
+from feefifod.config.backfills import FinnhubSettings, SourcesSettings
 from feefifod.errors import BadInput, ConfigError
 from feefifod.model import Category, Source
 from feefifod.sources.keys import read_key
