@@ -48,7 +48,12 @@ def test_a_day_of_a_daemon(world: World, port: int) -> None:
     assert numbers["process_open_fds"] > 3
 
     shown = json.loads(world.run("status", "--json").text)
-    assert ask(port, "/status").document == shown
+    served = ask(port, "/status").document
+    # Only the daemon itself knows its last errors.
+    assert [error["error"] for error in served.pop("errors")] == [
+        "ADAUSD_60.csv was rejected: none of its 1 rows is good"
+    ]
+    assert served == shown
     assert shown["daemon"]["pid"] == daemon.pid
 
     _check_strangers(port)
