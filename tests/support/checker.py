@@ -38,6 +38,9 @@ _OHLCVT: Final = re.compile(r"([A-Z0-9]+)_\d+\.csv", re.ASCII)
 _PART: Final = re.compile(r"(.+\.zip)\.part\d+")
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
 _INTERVALS: Final = (1, 5, 15, 30, 60, 240, 720, 1440)
+_NO_TEXT: Final = (b"\x1f\x8b", b"PK", b"\xff\xfe", b"\xfe\xff")
+_HEAD_BYTES: Final = 64 * 1024
+"""How far NUL bytes mean that a file is no text; further on they are part of a bad row."""
 _EARLIEST: Final = 1_230_768_000
 _LATEST: Final = 2_000_000_000
 
@@ -96,7 +99,7 @@ def read_file(name: str, content: bytes) -> dict[Key, Values]:
     stem, _, minutes = name.rpartition("/")[2].removesuffix(".csv").rpartition("_")
     ticker, quote = PAIRS[stem]
     interval = int(minutes)
-    if interval not in _INTERVALS:
+    if interval not in _INTERVALS or content.startswith(_NO_TEXT) or b"\0" in content[:_HEAD_BYTES]:
         return {}
     lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     unterminated = lines.pop()
