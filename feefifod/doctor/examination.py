@@ -97,6 +97,9 @@ async def examine(
             found.append(unreachable(redact(error.why), error.remedy))
         except TimeoutError:
             found.append(unreachable(f"no answer within {_LOOK_SECONDS:g} s", "See the log of PostgreSQL"))
+        if online and not online_found:
+            # Nothing shares a pace through a database that cannot be used.
+            online_found = await ask_apis(settings.sources, settings.schedules, keys, None, now)
         findings += found
     paths = settings.paths
     findings += await to_thread.run_sync(check_folders, paths)
