@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import anyio
 from anyio import to_thread
 
-from feefifod.catalog import NotSetUp, look_at_database
+from feefifod.catalog import OtherSchema, check_schema, connect_database
 from feefifod.doctor.embedded import check_embedded
 from feefifod.doctor.finding import fail, good
 from feefifod.doctor.folders import check_disks, check_folders
 from feefifod.doctor.keys import ask_apis, find_keys
 from feefifod.doctor.limits import check_limits
-from feefifod.doctor.postgres import check_postgres, unreachable, untouched
+from feefifod.doctor.postgres import check_postgres, unreachable
 from feefifod.doctor.questdb import check_questdb
 from feefifod.errors import FeefifodError, Refused
 from feefifod.log import redact
@@ -86,19 +86,19 @@ async def examine(
     else:
         found, online_found = [], []
         try:
-            async with look_at_database(reach.postgres, look_only=not online) as database:
+            async with connect_database(reach.postgres, look_only=not online) as database:
                 with anyio.fail_after(_LOOK_SECONDS):
                     found = await check_postgres(database, daemon_runs=daemon_runs)
+                    await check_schema(database)
                 if online:
                     online_found = await ask_apis(settings.sources, settings.schedules, keys, database, now)
-        except NotSetUp as error:
-            found.append(untouched(error))
+        except OtherSchema:
+            pass  # It is among the findings.
         except FeefifodError as error:
             found.append(unreachable(redact(error.why), error.remedy))
         except TimeoutError:
             found.append(unreachable(f"no answer within {_LOOK_SECONDS:g} s", "See the log of PostgreSQL"))
         if online and not online_found:
-            # Nothing shares a pace through a database that cannot be used.
             online_found = await ask_apis(settings.sources, settings.schedules, keys, None, now)
         findings += found
     paths = settings.paths

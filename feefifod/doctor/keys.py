@@ -80,8 +80,8 @@ async def ask_apis(
     findings = []
     for source, key in keys.items():
         if database is None:
-            remedy = "Start it: feefifod servers up"
-            what = "not asked: PostgreSQL, which keeps the pace of calls, does not answer"
+            remedy = "Start it and set it up: feefifod run-once"
+            what = "not asked: PostgreSQL, which keeps the pace of calls, is not ready"
             findings.append(warn(f"{_check_of(source)} online", what, _ONLINE_WHY, remedy))
             continue
         settings = sources.massive if source is Source.MASSIVE else sources.finnhub

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from feefifod.catalog import OtherSchema, check_schema
 from feefifod.catalog.owner import is_dead
 from feefifod.doctor.finding import Finding, fail, good, warn
 from feefifod.doctor.statements import load_statement
@@ -15,7 +16,7 @@ from feefifod.doctor.statements import load_statement
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from feefifod.catalog import Database, NotSetUp
+    from feefifod.catalog import Database
 
 _OLDEST_TESTED: Final = 150_000
 _CLOCK_SECONDS: Final = 2.0
@@ -34,6 +35,11 @@ async def check_postgres(database: Database, *, daemon_runs: bool) -> list[Findi
     findings = [good(CHECK, "answers", "assets, the ledger of files and the runs of backfills live there")]
     findings += judge_server(server["version"], server["number"], server["fsync"], server["synchronous_commit"])
     findings.append(judge_clock(server["now"], before, after))
+    try:
+        await check_schema(database)
+    except OtherSchema as error:
+        why = "assets, the ledger of files and the runs of backfills live there"
+        return [*findings, warn(f"{CHECK} tables", error.why, why, error.remedy)]
     work = await database.fetch(load_statement("work"))
     findings += judge_work([(row["kind"], row["owner"], row["ended"], row["number"]) for row in work])
     paths = [row["path"] for row in await database.fetch(load_statement("waiting"))]
@@ -99,12 +105,6 @@ def judge_waiting(missing: list[str], *, daemon_runs: bool) -> Iterator[Finding]
 
 def _find_missing(paths: list[bytes]) -> list[str]:
     return [os.fsdecode(path) for path in paths if not os.path.lexists(path)]
-
-
-def untouched(error: NotSetUp) -> Finding:
-    """Say that feefifod's tables are not there yet."""
-    why = "assets, the ledger of files and the runs of backfills will live there"
-    return warn(CHECK, error.why, why, error.remedy)
 
 
 def unreachable(why: str, remedy: str) -> Finding:

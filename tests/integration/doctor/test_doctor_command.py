@@ -174,6 +174,7 @@ def test_keys_are_needed_by_schedules_and_tried_on_demand_only(
 ) -> None:
     massive, finnhub = apis
     finnhub.premium = {"stock/candle"}
+    project.succeed("run-once")
     with (project.folder / "config.toml").open("a") as file:
         file.write(
             f'sources.massive = {{ base_url = "{massive.url}", calls_per_minute = 60000 }}\n'
