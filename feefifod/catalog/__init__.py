@@ -1,7 +1,15 @@
 """PostgreSQL: assets, the ledger of files, and the runs of backfills. The home of asyncpg."""
 
 from feefifod.catalog.assets import AssetChange, Assets, NewAsset
-from feefifod.catalog.database import Database, NotSetUp, OtherSchema, connect_database, look_at_database, open_database
+from feefifod.catalog.database import (
+    Database,
+    NotSetUp,
+    OtherSchema,
+    check_schema,
+    connect_database,
+    look_at_database,
+    open_database,
+)
 from feefifod.catalog.ledger import LeaseLost, Ledger
 from feefifod.catalog.marks import Mark, Marks
 from feefifod.catalog.owner import Owner
@@ -53,6 +61,7 @@ __all__ = [
     "ZipClaim",
     "ZipLedger",
     "ZipRecord",
+    "check_schema",
     "connect_database",
     "look_at_database",
     "open_database",

@@ -129,7 +129,7 @@ async def look_at_database(dsn: str, *, look_only: bool = True) -> AsyncIterator
         OtherSchema: the schema is missing, older or newer than ours.
     """
     async with connect_database(dsn, look_only=look_only) as database:
-        await _check_schema(database)
+        await check_schema(database)
         yield database
 
 
@@ -190,7 +190,12 @@ async def migrate(database: Database) -> None:
                 await connection.execute("INSERT INTO feefifod_migration (number) VALUES ($1)", number)
 
 
-async def _check_schema(database: Database) -> None:
+async def check_schema(database: Database) -> None:
+    """Make sure that the tables are those of this version.
+
+    Raises:
+        OtherSchema: they are missing, older or newer.
+    """
     if not await database.fetch_value("SELECT to_regclass('feefifod_migration') IS NOT NULL"):
         raise NotSetUp(
             "it is not set up yet: feefifod's tables are not there",
