@@ -102,12 +102,18 @@ class Batch:
         started = time.monotonic()
         inspections = await inspect_files(claim.files, tools.reading)
         loadable = await self._sort_out(inspections)
-        ordered = await self._order([inspection for inspection in loadable if inspection.irregular])
-        ready = [inspection for inspection in loadable if inspection.file.id in ordered or not inspection.irregular]
+        ready = [inspection for inspection in loadable if not inspection.irregular]
+        irregular = [inspection for inspection in loadable if inspection.irregular]
+        ordered: dict[int, Ordered] = {}
+        if claim.checkpoint_seconds is None or not ready:
+            ordered = await self._order(irregular)
+            ready, irregular = [*ready, *(i for i in irregular if i.file.id in ordered)], []
+        # Else the checkpoint, which speaks for files that are in order alone, is worth more than one sweep for all.
         while ready:
-            irregular = await self._load(ready, ordered, started)
-            ordered = await self._order([inspection for inspection in ready if inspection.file.id in irregular])
-            ready = [inspection for inspection in ready if inspection.file.id in ordered]
+            met = await self._load(ready, ordered, started)
+            irregular += [inspection for inspection in ready if inspection.file.id in met]
+            ordered = await self._order(irregular)
+            ready, irregular = [i for i in irregular if i.file.id in ordered], []
         await self._carry_out()
         await tools.patiently(partial(tools.ledger.finish_batch, claim))
         reach(Step.CLOSED)
@@ -225,7 +231,7 @@ class Batch:
             files=len(inspections),
             bytes=size,
             lane=lane.name,
-            resumed_at=claim.checkpoint_seconds,
+            resumed_at=None if ordered else claim.checkpoint_seconds,
         )
         tools.listener.batch_started(len(inspections), size, lane.name)
         assets = await ensure_assets(tools, inspections)

@@ -64,6 +64,23 @@ def test_kill_in_mid_batch_then_restart(world: World) -> None:
     _assert_resumed(world, checkpoint)
 
 
+def test_file_out_of_order_costs_the_others_no_checkpoint(world: World) -> None:
+    """It is put in order again by the next start; what is in order goes on from where it was."""
+    _drop_long_batch(world)
+    lines = samples.rows(500, seed=9)
+    world.drop("ADAUSD_1.csv", samples.text(lines[::-1]))
+    daemon = world.start()
+    daemon.wait_for("window_sent", count=5)
+    daemon.kill()
+    checkpoint = _checkpoint(world)
+
+    daemon = world.start()
+    world.wait_finished(4)
+    daemon.stop()
+    world.check()
+    assert [event["resumed_at"] for event in daemon.events("batch_started")] == [checkpoint, None]
+
+
 def test_killed_again_and_again(world: World) -> None:
     _drop_long_batch(world)
     for kill in range(4):

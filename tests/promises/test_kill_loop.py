@@ -39,13 +39,13 @@ class Loop:
 
     Attributes:
         hits: kills of a process that had begun to load and was not done with it.
-        states: how far the work was after each kill: files finished, and the checkpoint of the newest batch.
+        progress: how far the work was after each kill: files that are decided, and the newest batch's checkpoint.
     """
 
     world: World
     chance: random.Random
     hits: int = 0
-    states: list[tuple[int, int, int]] = field(default_factory=list)
+    progress: list[tuple[int, int]] = field(default_factory=list)
 
     def prepare(self, lane: str) -> None:
         """Drop 300,000 rows, and something of every other kind."""
@@ -70,9 +70,9 @@ class Loop:
             time.sleep(0.02)
         time.sleep(self.chance.uniform(0, _LONGEST_LIFE_SECONDS))
         daemon.kill()
-        finished, loading, checkpoint = self._look()
-        self.hits += bool(loading and daemon.events("batch_started"))
-        self.states.append((finished, loading, checkpoint))
+        finished, decided, checkpoint = self._look()
+        self.hits += bool(finished < len(self.world.dropped) and daemon.events("batch_started"))
+        self.progress.append((decided, checkpoint))
         if finished == len(self.world.dropped):
             seed = len(self.world.dropped)
             self.world.drop(f"{seed}/ADAUSD_1.csv", samples.file(_MORE_ROWS, seed=seed, trades=seed))
@@ -90,11 +90,13 @@ class Loop:
         daemon.kill()
 
     def _look(self) -> tuple[int, int, int]:
+        """Count the files that are finished and those that are decided, and see how far the newest batch is."""
         states = self.world.states()
-        loading = states.get("loading", 0) + states.get("moving", 0)
-        finished = sum(states.values()) - loading - states.get("waiting", 0)
-        batches = self.world.ask("SELECT max(id) * 1e10 + max(checkpoint_seconds) AS at FROM batch") if states else []
-        return finished, loading, int(batches[0]["at"] or 0) if batches else 0
+        moving, open_ = states.get("moving", 0), states.get("loading", 0) + states.get("waiting", 0)
+        newest = "SELECT id, coalesce(checkpoint_seconds, 0) AS at FROM batch ORDER BY id DESC LIMIT 1"
+        (batch,) = (self.world.ask(newest) if states else []) or [{"id": 0, "at": 0}]
+        finished = sum(states.values()) - moving - open_
+        return finished, finished + moving, batch["id"] * 10**10 + batch["at"]
 
     def finish(self) -> None:
         """Let it come to its end without a kill, and look at everything."""
@@ -103,9 +105,10 @@ class Loop:
         daemon.stop()
         assert self.world.ask("SELECT count(*) AS n FROM file")[0]["n"] == len(self.world.dropped)
         self.world.check()
-        kills = len(self.states)
-        assert 3 * self.hits >= kills, f"only {self.hits} of {kills} kills hit the load: {self.states}"
-        assert len({state for state in self.states if state[2]}) > kills // 3, f"no progress: {self.states}"
+        kills = len(self.progress)
+        assert 3 * self.hits >= kills, f"only {self.hits} of {kills} kills hit the load: {self.progress}"
+        assert self.progress == sorted(self.progress), "what was acknowledged was begun again"
+        assert len(set(self.progress)) > kills // 3, f"little progress: {self.progress}"
         scratch = [path for path in self.world.scratch.rglob("*") if path.is_file()]
         assert not scratch, "nobody removes what a killed process left in scratch space"
 
