@@ -15,6 +15,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from feefifod.servers import Endpoints
+from tests.support.daemon import wait_until
 from tests.support.embedded import query
 from tests.support.fake_finnhub import FakeFinnhub
 from tests.support.fake_massive import FakeMassive
@@ -80,6 +81,9 @@ def test_healthy_servers_before_and_after_the_first_file(project: Project) -> No
 def test_a_table_without_dedup_is_cured_by_the_remedy(project: Project, pair: Endpoints) -> None:
     project.succeed("setup-questdb-schema")
     query(pair.questdb_url, f"ALTER TABLE {project.table} DEDUP DISABLE")
+    # The server answers before it has done so.
+    dedup = f"SELECT dedup FROM tables() WHERE table_name = '{project.table}'"
+    wait_until(lambda: query(pair.questdb_url, dedup)["dataset"] == [[False]], what="the table without DEDUP")
     sick = project.run("doctor", "--json")
 
     [finding] = bad(sick)
