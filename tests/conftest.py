@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from feefifod.servers import Endpoints
-from tests.support.embedded import run_pair
+from tests.support.embedded import drop_tables, run_pair
 
 # The terminal of whoever runs the tests, or what stands for it, is not what they are about.
 os.environ.pop("COLUMNS", None)
@@ -27,3 +27,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     folder.mkdir(exist_ok=True)
     with run_pair(folder) as endpoints:
         yield endpoints
+
+
+@pytest.fixture(autouse=True)
+def _tables(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Drop what a test made on the pair that all share."""
+    endpoints: Endpoints | None = request.getfixturevalue("pair") if "pair" in request.fixturenames else None
+    yield
+    if endpoints is not None:
+        drop_tables(endpoints)

@@ -34,6 +34,7 @@ from feefifod.config.settings import EmbeddedSettings
 from feefifod.servers import Endpoints, PairStatus, use_servers
 
 FREE_PORTS = EmbeddedSettings(http_port=0, pg_wire_port=0, health_port=0, postgres_port=0, heap_mib=512)
+_names: list[str] = []
 NOTHING = PairStatus(questdb=None, postgres=None, users=(), kept_up=False)
 
 
@@ -48,8 +49,16 @@ def run_pair(tmp: Path) -> Iterator[Endpoints]:
 
 
 def unique_name(prefix: str) -> str:
-    """Make a name that no other test uses."""
-    return f"{prefix}_{secrets.token_hex(4)}"
+    """Make a name that no other test uses; a table of this name is dropped when the test has ended."""
+    name = f"{prefix}_{secrets.token_hex(4)}"
+    _names.append(name)
+    return name
+
+
+def drop_tables(endpoints: Endpoints) -> None:
+    """Drop the tables of the test that ends: each one makes every later look at the server's tables longer."""
+    while _names:
+        query(endpoints.questdb_url, f"DROP TABLE IF EXISTS {_names.pop()}")
 
 
 @asynccontextmanager
