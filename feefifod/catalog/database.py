@@ -93,6 +93,12 @@ def count_touched(tag: str) -> int:
 
 
 def _unavailable(error: BaseException) -> Unavailable:
+    if isinstance(error, PermissionError) and error.filename:
+        return Unavailable(
+            f"the system does not let us look at {error.filename}, where TLS keys may be",
+            where="PostgreSQL",
+            remedy="Set HOME to the home folder of the user that runs this",
+        )
     # The text of a connection error may hold the DSN with its password; the class and SQLSTATE say enough.
     state = getattr(error, "sqlstate", None)
     detail = f" ({state})" if state else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -91,3 +93,18 @@ async def test_server_that_became_read_only_is_left(pair: Endpoints, database: D
             continue
     else:
         pytest.fail("the pool holds on to the old server")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `runuser -u feefifod`, which leaves HOME as it was: TLS keys are looked for there."""
+    closed = tmp_path / "home"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("HOME", str(closed))
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Unavailable, match=r"let us look at .*home.*HOME"):
+            async with open_database("postgresql://a:b@127.0.0.1:1/x"):
+                pass
+    finally:
+        os.seteuid(0)
