@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -17,6 +18,12 @@ os.environ.pop("COLUMNS", None)
 # The same examples each time, so that a change is judged by what it changed; `make chaos` looks for new ones.
 settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of collected tests and all modules, at each of its rounds."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

