@@ -24,7 +24,7 @@ async def test_a_folder_that_the_server_sees_is_proven(client: QuestDBClient, pa
     lane = BulkLane(client, "prices", pair.import_dir)
 
     assert await lane.probe() is None
-    assert list(pair.import_dir.glob("feefifod-*")) == []
+    assert list(pair.import_dir.glob(f"feefifod-*-{os.getpid()}-*")) == []
 
 
 async def test_a_folder_that_the_server_does_not_see_is_told_with_the_reason(
