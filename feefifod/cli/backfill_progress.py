@@ -16,7 +16,7 @@ from rich.text import Text
 from feefifod.backfill import run_backfill
 from feefifod.cli.console import make_console
 from feefifod.daemon.services import open_backfills, open_services
-from feefifod.daemon.signals import obey_signals
+from feefifod.daemon.signals import end_on, obey_signals
 from feefifod.log import escape_controls, register_secret
 from feefifod.sources.keys import read_key
 
@@ -69,12 +69,6 @@ async def _backfill(settings: Settings, request: Request, console: Console, *, d
     if not reports:
         raise KeyboardInterrupt
     return reports[0]
-
-
-async def end_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
-    """Cancel what runs in `scope` as soon as we are told to stop."""
-    await stop.wait()
-    scope.cancel()
 
 
 def _nothing() -> None:

@@ -43,3 +43,9 @@ def _exit_after(seconds: float, code: int) -> None:
     timer = threading.Timer(seconds, os._exit, (code,))
     timer.daemon = True
     timer.start()
+
+
+async def end_on(stop: anyio.Event, scope: anyio.CancelScope) -> None:
+    """Cancel what runs in `scope` as soon as we are told to stop."""
+    await stop.wait()
+    scope.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import anyio
 import numpy as np
 import pytest
@@ -176,7 +178,7 @@ async def test_a_cancelled_send_leaves_the_lane_usable(
     await lane.close()
 
     assert read_rows(settings.url, table) == rows_of(frame)
-    assert list(pair.import_dir.glob("feefifod-*")) == []
+    assert list(pair.import_dir.glob(f"feefifod-*-{os.getpid()}-*")) == []
 
 
 async def test_a_small_frame_does_not_wait_for_a_large_one(settings: QuestDBSettings, table: str) -> None:
