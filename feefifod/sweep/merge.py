@@ -46,7 +46,7 @@ def merge_parts(parts: Sequence[Part]) -> tuple[Frame | None, dict[str, int]]:
         taken: NDArray[np.float64] = np.concatenate([getattr(c, name) for c in candles], out=scratch).take(order)
         return taken
 
-    piece = np.repeat(np.arange(len(pieces), dtype=np.int32), counts).take(order)
+    piece = np.repeat(np.arange(len(pieces)), counts).take(order)  # As wide as an index: others would be cast.
 
     def spread(values: Sequence[int]) -> NDArray[np.int32]:
         return np.array(values, np.int32).take(piece)
