@@ -106,7 +106,7 @@ def render(report: Report) -> str:
         *("| " + " | ".join(row) + " |" for row in report.rows),
         "",
         *(f"{note}\n" for note in report.notes),
-        "Measured on " + ", ".join(f"{key} {value}" for key, value in report.machine.items()) + ".",
+        "Measured: " + ", ".join(f"{key} {value}" for key, value in report.machine.items()) + ".",
     ]
     return "\n".join(lines)
 
