@@ -30,7 +30,7 @@ run: install
 # What fails beside other tests is tried once more on its own: a machine that is busy makes some waits too short.
 PYTEST := $(BIN)/python -m pytest -m "not slow"
 test: dev
-	$(PYTEST) -n 3 --dist loadgroup || $(PYTEST) --last-failed --last-failed-no-failures none
+	$(PYTEST) -n 2 --dist loadgroup || $(PYTEST) --last-failed --last-failed-no-failures none
 
 check: dev
 	$(BIN)/ruff check $(SOURCES)

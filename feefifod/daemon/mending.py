@@ -142,13 +142,16 @@ class Mender:
         well_at = (await self.marks.begin(self._table_id)).well_at
         started = time.monotonic()
         log.debug("repair_check_started", well_at=well_at.isoformat(timespec="seconds"))
-        report = await verify_recent(self.kit, well_at - timedelta(minutes=RECENT_MINUTES))
-        self._count(report)
-        if well_at > _NOTHING_KNOWN and any(map(_is_loss, report.repaired + report.differences)):
-            # Where new rows were lost, older ones of the same partitions may be, too.
-            log.warning("repair_widened", files=report.files, rows_repaired=self._rows_repaired)
-            await self.marks.distrust(self._table_id, progress.sequenced)
-            report = await verify_recent(self.kit, _NOTHING_KNOWN)
+        since = well_at - timedelta(minutes=RECENT_MINUTES)
+        report = await verify_recent(self.kit, since, repair=False)
+        if report.differences:
+            if well_at > _NOTHING_KNOWN and any(map(_is_loss, report.differences)):
+                # Where new rows were lost, older ones of the same partitions may be, too. Recorded before anything is
+                # repaired: to a check that begins anew after a crash, the new rows would be no loss any more.
+                await self.marks.distrust(self._table_id, progress.sequenced)
+                log.warning("repair_widened", differences=len(report.differences))
+                since = _NOTHING_KNOWN
+            report = await verify_recent(self.kit, since)
             self._count(report)
         outcome = {
             "cause": str(cause),
