@@ -80,7 +80,7 @@ def measure_speed(run: Run, plan: Plan, names: Sequence[str], baseline_rows: int
             f"The row-by-row baseline ran on whole files of the same data, about {baseline_rows:,} rows of them: fewer "
             "files rewrite fewer partitions, so this favours it."
         )
-    measures = {name: measures[name] for name in NAMES if name in measures}
+    measures = {name: measures[name] for name in NAMES if measures.get(name)}
     report = compare(measures, run.machine, notes, topic)
     bars = [(NAMES[name], median(runs).rate, name in {"ilp", "bulk"}) for name, runs in measures.items()]
     return report, plot_bars("Rows per second, until visible and counted", bars)
