@@ -35,6 +35,7 @@ _CONVERT: Final = csv.ConvertOptions(
 # Arrow trims blanks around numbers and reads hexadecimal integers; the language has neither.
 _FOREIGN: Final = (b" ", b"\t", b"x", b"X")
 _SIGNS: Final = (b"e", b"E", b"+", b"-")
+_RARE_BYTES: Final = 2048  # A letter that comes more often than this is found faster by looking at all of them.
 _BOM: Final = b"\xef\xbb\xbf"  # Arrow skips one at the start of what it is given; only `head` may do that.
 
 # Doubles without a sign sort like their bits; infinity and NaN come above all numbers.
@@ -68,7 +69,7 @@ def parse_fast(data: bytes, fields: int) -> Candles | None:
 
 def count_lines(data: bytes) -> int:
     """Count newlines, ten times as fast as `bytes.count`."""
-    return _count(np.frombuffer(data, np.uint8), "\n")
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
 
 
 def times_are_regular(
@@ -99,10 +100,6 @@ def count_odd(candles: Candles) -> int:
     most = np.maximum(candles.open, candles.close)
     # A high below the low leaves no room for the open; and where the open has room, no price is below the low.
     return int(np.count_nonzero((least < candles.low) | (most > candles.high) | (candles.low == 0)))
-
-
-def _count(letters: NDArray[np.uint8], letter: str) -> int:
-    return int(np.count_nonzero(letters == ord(letter)))
 
 
 def _looks_regular(data: bytes) -> bool:
@@ -142,10 +139,10 @@ def _has_long_line(data: bytes) -> bool:
 def _has_odd_sign(data: bytes) -> bool:
     """Tell whether four digits follow an e and its sign, or a sign follows anything else: Arrow reads either."""
     letters = np.frombuffer(data, np.uint8)
-    at = np.flatnonzero((letters | 0x20) == ord("e")) + 1
+    at = np.concatenate([_find_all(data, b"e"), _find_all(data, b"E")]) + 1
     sign = letters.take(at, mode="clip")
     signed = (sign == ord("+")) | (sign == ord("-"))
-    if np.count_nonzero(signed) != _count(letters, "+") + _count(letters, "-"):
+    if np.count_nonzero(signed) != len(_find_all(data, b"+")) + len(_find_all(data, b"-")):
         return True
     at += signed
     # As unsigned bytes, digits less "0" are below ten and everything else is above.
@@ -153,3 +150,15 @@ def _has_odd_sign(data: bytes) -> bool:
     for place in range(4):
         np.maximum(largest, letters.take(at + place, mode="clip") - np.uint8(ord("0")), out=largest)
     return bool((largest < 10).any())
+
+
+def _find_all(data: bytes, letter: bytes) -> NDArray[np.intp]:
+    """Return all places of a letter: quickly where it is rare, as exponents are, and by numpy where it is not."""
+    places: list[int] = []
+    at = data.find(letter)
+    while at >= 0:
+        if len(places) * _RARE_BYTES > len(data):
+            return np.flatnonzero(np.frombuffer(data, np.uint8) == ord(letter))
+        places.append(at)
+        at = data.find(letter, at + 1)
+    return np.array(places, np.intp)
