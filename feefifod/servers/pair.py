@@ -16,6 +16,7 @@ import structlog
 from feefifod.config.settings import EmbeddedSettings
 from feefifod.errors import FeefifodError, Unavailable
 from feefifod.servers.folder import prepare_state
+from feefifod.servers.learning import learn_start
 from feefifod.servers.locks import hold
 from feefifod.servers.postgres import PostgreSQL
 from feefifod.servers.process import trim_log
@@ -89,6 +90,8 @@ class Servers:
                 log.warning("server does not come back yet", error=str(error), again_in_seconds=round(pause, 1))
 
     async def _start(self) -> None:
+        if self._questdb in self._wanted and self._questdb.running() is None:
+            await learn_start(self._state / "cache")
         async with _transition(self._state):
             users = self._state / "servers" / "users"
             sweep_dead(users)

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 from anyio import to_thread
 
 from feefifod.servers.account import MYSELF, Account
-from feefifod.servers.artifact import QUESTDB_VERSION, find_java, provide_questdb
+from feefifod.servers.artifact import QUESTDB_VERSION, find_java, find_learnt, provide_questdb
 from feefifod.servers.ports import HOST
 from feefifod.servers.process import clean_environment
 from feefifod.servers.server import Server
@@ -75,8 +75,10 @@ class QuestDB(Server):
     async def command(self, numbers: dict[str, int]) -> tuple[list[str], dict[str, str]]:
         java = find_java()
         jar = await provide_questdb(self.state / "cache")
+        learnt = await to_thread.run_sync(find_learnt, jar, limiter=self._threads)
         line = [
             str(java),
+            *([f"-XX:AOTCache={learnt}"] if learnt else []),
             f"-Xmx{self.settings.heap_mib}m",
             "-XX:-UsePerfData",
             f"-XX:ErrorFile={self.log.parent}/questdb-crash.log",

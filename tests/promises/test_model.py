@@ -284,14 +284,14 @@ class Folder(RuleBasedStateMachine):
         check_rows(facts.table, expect_rows(self.gone), self.gone, doubtful=self.cut)
         destroyed = {hashlib.sha256(drop.content).digest() for drop in self.cut}
         check_ledger(facts, finished=True, destroyed=destroyed)
-        check_inputs(facts, self._present())
+        check_inputs(facts, self._present(), self.cut)
         assert facts.leases == 0
         assert self.world.canary not in self.world.logs
 
     def _check_after_cut(self) -> None:
         facts = self.world.facts()
         check_rows(facts.table, None, [*self.gone, *self.cut])
-        check_inputs(facts, self._present())
+        check_inputs(facts, self._present(), self.cut)
 
 
 def _pick(names: dict[str, object] | dict[str, bytes] | dict[str, tuple[BinaryIO, bytes, bytes]], place: int) -> str:

@@ -283,8 +283,12 @@ def _of_one_zip(one: Path, other: Path) -> bool:
     return one.name.rpartition(".part")[0] == other.name.rpartition(".part")[0]
 
 
-def check_inputs(facts: Facts, dropped: Sequence[Dropped]) -> None:
-    """I3: everything dropped is somewhere, unless it held no data row at all."""
+def check_inputs(facts: Facts, dropped: Sequence[Dropped], replaced: Sequence[Dropped] = ()) -> None:
+    """I3: everything dropped is somewhere, unless it held no data row at all.
+
+    Args:
+        replaced: what its owner may have put something else in the place of, while a load of it was cut.
+    """
     made = (".reason.json", ".rows.csv")
     found: Counter[str] = Counter()
     for folder in (facts.data, facts.ingested, facts.zips, facts.rejected):
@@ -297,8 +301,9 @@ def check_inputs(facts: Facts, dropped: Sequence[Dropped]) -> None:
             assert found[digest] > 0, f"{drop.name} is lost"
         if found[digest]:
             found[digest] -= 1
-    # A member that is refused is kept beside its reason, though the zip has it, too.
-    found -= Counter(hashlib.sha256(drop.content).hexdigest() for drop in open_zips(dropped))
+    # A member that is refused is kept beside its reason, though the zip has it, too; or had it, and was replaced.
+    zips = [drop for drop in replaced if drop.name.endswith(".zip")]
+    found -= Counter(hashlib.sha256(drop.content).hexdigest() for drop in open_zips([*dropped, *zips]))
     strange = +found
     assert not strange, f"{strange.total()} files have a content that nobody dropped"
 
