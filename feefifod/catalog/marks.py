@@ -50,9 +50,9 @@ class Marks:
         [row] = await self._database.fetch(self._sql["begin"], table_id)
         return _mark(row)
 
-    async def see_well(self, table_id: str, started_us: int, sequenced: int) -> None:
-        """Say that a table is well now."""
-        await self._database.execute(self._sql["see_well"], table_id, started_us, sequenced)
+    async def see_well(self, table_id: str, started_us: int, sequenced: int, *, checked: bool) -> bool:
+        """Say that a table is well now; without a check only when no other process has doubts, else False."""
+        return await self._database.execute(self._sql["see_well"], table_id, started_us, sequenced, checked) > 0
 
     async def doubt(self, table_id: str, batch_id: int) -> None:
         """Take back that a table was seen well since a batch began."""

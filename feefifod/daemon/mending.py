@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -39,6 +40,7 @@ _AGAIN_SECONDS: Final = (5.0, 600.0)
 _LATE_SECONDS: Final = 20.0
 """A request that nobody waits for any more has arrived by then, or never does."""
 
+_LEAVE_SECONDS: Final = 2.0
 _NOTHING_KNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -70,6 +72,8 @@ class Mender:
     _table_id: str = ""
     _seen: Progress | None = None
     _late: set[int] = field(default_factory=set)
+    _doubted: set[int] = field(default_factory=set)
+    _checked: bool = False
     _rows_repaired: int = 0
 
     async def run(self) -> None:
@@ -90,6 +94,11 @@ class Mender:
         self._suspect(Cause.LEASE)
         self._again_at = max(self._again_at, time.monotonic() + _LATE_SECONDS)
 
+    async def leave(self) -> None:
+        """Record the doubts that nobody will look after in this process any more, for the next one."""
+        with anyio.move_on_after(_LEAVE_SECONDS), suppress(FeefifodError):
+            await self._doubt(self._late - self._doubted)
+
     def _suspect(self, cause: Cause) -> None:
         """Make a check due, at once where it was not."""
         causes = list(Cause)
@@ -104,12 +113,17 @@ class Mender:
         # Without a table of feefifod's nothing can be missing; the next batch makes it.
         if progress is None or not await self._judge(progress):
             return
+        await self._doubt(self._late - self._doubted)  # At once: this process may end before it can check.
         if self._due is not None:
             if time.monotonic() >= self._again_at:
                 await self._check(self._due, progress)
         elif time.monotonic() - self._marked_at > _MARK_SECONDS:
-            await self.marks.see_well(self._table_id, progress.started_us, progress.sequenced)
-            self._marked_at = time.monotonic()
+            if await self.marks.see_well(
+                self._table_id, progress.started_us, progress.sequenced, checked=self._checked
+            ):
+                self._marked_at, self._checked = time.monotonic(), False
+            else:
+                self._suspect(Cause.LEASE)  # Another process had doubts; it may be gone.
 
     async def _judge(self, progress: Progress) -> bool:
         """Find out what has happened since the last look; False when the table is not feefifod's (yet)."""
@@ -137,8 +151,7 @@ class Mender:
     async def _check(self, cause: Cause, progress: Progress) -> None:
         log = structlog.get_logger().bind(cause=str(cause))
         late = set(self._late)
-        for batch_id in late:
-            await self.marks.doubt(self._table_id, batch_id)
+        await self._doubt(late)
         well_at = (await self.marks.begin(self._table_id)).well_at
         started = time.monotonic()
         log.debug("repair_check_started", well_at=well_at.isoformat(timespec="seconds"))
@@ -168,7 +181,14 @@ class Mender:
             self._postpone(f"{len(report.skipped)} series are being loaded")
             return
         self._late -= late
+        self._doubted -= late
+        self._checked = True
         self._finish(cause, outcome, report.differences)
+
+    async def _doubt(self, late: set[int]) -> None:
+        for batch_id in late:
+            await self.marks.doubt(self._table_id, batch_id)
+            self._doubted.add(batch_id)
 
     def _count(self, report: Report) -> None:
         for difference in report.repaired:

@@ -139,6 +139,7 @@ class _Process:
             tasks.start_soon(keep_up, services, lambda: outlook.settings, name="retention")
             tasks.start_soon(mender.run, name="self-repair")
             await daemon.run()
+            await mender.leave()
             tasks.cancel_scope.cancel()
 
     def _say_started(self) -> None:

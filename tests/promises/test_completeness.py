@@ -93,9 +93,10 @@ def test_file_replaced_in_mid_batch(world: World) -> None:
     world.configure(pipeline={"window_rows": 1_000, "lane": "ilp"})
     world.drop("XBTUSD_1.csv", samples.file(30_000, seed=1))
     world.drop("ETHUSD_1.csv", samples.file(30_000, seed=2))
+    other = samples.file(30_000, seed=3)  # Making it may take as long as loading the first.
     daemon = world.start()
     daemon.wait_for("window_sent", count=3)
-    world.drop("XBTUSD_1.csv", samples.file(30_000, seed=3))
+    world.drop("XBTUSD_1.csv", other)
     world.dropped.pop(0)  # Overwritten by its owner.
     world.wait_finished(2)
     daemon.stop()

@@ -9,14 +9,17 @@ ON CONFLICT (table_id) DO UPDATE SET table_id = excluded.table_id
 RETURNING well_at, started_us, sequenced, checked_at, outcome
 
 -- name: see_well
-UPDATE mark SET well_at = now(), started_us = $2, sequenced = $3 WHERE table_id = $1
+-- Whoever has not checked it must not take back a doubt of another process.
+UPDATE mark SET well_at = now(), started_us = $2, sequenced = $3
+WHERE table_id = $1 AND (started_us = $2 OR $4)
 
 -- name: doubt
 -- Rows of this batch may have come too late, over those of files that came in meanwhile.
-UPDATE mark SET well_at = least(well_at, b.started_at) FROM batch b WHERE b.id = $2 AND mark.table_id = $1
+-- Like a mark of another start of QuestDB, one of none makes the next daemon check, should this one end before it can.
+UPDATE mark SET well_at = least(well_at, b.started_at), started_us = 0 FROM batch b WHERE b.id = $2 AND mark.table_id = $1
 
 -- name: distrust
-UPDATE mark SET well_at = 'epoch', sequenced = $2 WHERE table_id = $1
+UPDATE mark SET well_at = 'epoch', started_us = 0, sequenced = $2 WHERE table_id = $1
 
 -- name: record
 UPDATE mark SET checked_at = now(), outcome = $2::jsonb WHERE table_id = $1
