@@ -294,9 +294,10 @@ class World:
         return {row["state"]: row["n"] for row in rows}
 
     def forget(self) -> None:
-        """Empty the ledger, which worlds on one embedded pair share."""
+        """Empty the ledger, which worlds on one embedded pair share, and what is known of their tables."""
         if self.states():
             self.ask("DELETE FROM file")
+            self.ask("DELETE FROM mark")
 
     def wait_finished(self, count: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until so many files have come to their end."""
