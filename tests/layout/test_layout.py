@@ -14,6 +14,17 @@ from feefifod.cli.main import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 FIXED = {"feefifod", "config.toml", "data", "ingested", "systemd", "tests", "pyproject.toml"}
 BESIDE = {"README.md", "CHANGELOG.md", "Makefile", "docs", "bench", ".ci", ".gitignore"}
+HABITS = {
+    "LICENSE",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    ".editorconfig",
+    ".pre-commit-config.yaml",
+    ".github",
+    ".devcontainer",
+}
+"""What newcomers and their tools look for in any project."""
+
 LOCKS = {"requirements.lock", "requirements-build.lock", "requirements-dev.lock"}
 MODULES = sorted((ROOT / "feefifod").rglob("*.py"))
 LONGEST_MODULE_LINES = 350
@@ -32,7 +43,7 @@ def test_top_level_holds_what_was_agreed() -> None:
     """A new user finds the same few names, and nothing else."""
     top = {name.split("/", 1)[0] for name in tracked()}
 
-    assert top == FIXED | BESIDE | LOCKS
+    assert top == FIXED | BESIDE | HABITS | LOCKS
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -81,6 +92,6 @@ def test_every_command_is_in_the_readme_once_it_exists() -> None:
 
 def test_readme_links_lead_somewhere() -> None:
     """A link in the README or the documents is not dead."""
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
