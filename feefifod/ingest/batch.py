@@ -24,6 +24,7 @@ from feefifod.ingest.order import order_one
 from feefifod.ingest.prove import NotProven, expect, prove
 from feefifod.model import Asset, Category, FileState
 from feefifod.parse.tiers import tier_of
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -212,7 +213,7 @@ class Batch:
             if ordered.rows:
                 results[file.id] = ordered
             elif ordered.rejected:
-                reason = f"none of its {ordered.rejected} rows is good"
+                reason = f"none of its {count_of(ordered.rejected, 'row')} is good"
                 await self._mark([Ending(file.id, FileState.REJECTED, reason, ordered.rejected)], None)
             else:
                 await self._mark([Ending(file.id, FileState.EMPTY, "it holds no data row")], None)
@@ -275,7 +276,7 @@ class Batch:
             tally = sweep.tallies[file_id]
             rejected = ordered[file_id].rejected if file_id in ordered else 0
             proofs.append(Loaded(file_id, tally.rows, rejected, tally.odd, tally.first_seconds, tally.last_seconds))
-            reason = f"{rejected} rows were refused" if rejected else ""
+            reason = f"{count_of(rejected, 'row')} {'was' if rejected == 1 else 'were'} refused" if rejected else ""
             self._ended.append(_end(file, FileState.DONE, reason, rejected=rejected, tally=tally))
         reach(Step.PROVED)
         await self.tools.patiently(partial(self.tools.ledger.mark_loaded, self.claim, proofs))
