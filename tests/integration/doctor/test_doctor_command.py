@@ -158,7 +158,7 @@ def test_work_of_a_dead_process_and_files_that_are_gone(project: Project, postgr
         finding for finding in bad(project.succeed("doctor", "--json"), "warning") if "ledger" in finding["check"]
     ]
 
-    assert left["what"] == "1 files in work left by process 7 on elsewhere"
+    assert left["what"] == "1 file in work left by process 7 on elsewhere"
     assert "/nowhere/c.csv" in gone["what"]
 
 
