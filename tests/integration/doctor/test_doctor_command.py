@@ -72,7 +72,7 @@ def test_healthy_servers_before_and_after_the_first_file(project: Project) -> No
     assert {"QuestDB", "QuestDB version", "QuestDB table", "PostgreSQL", "clock", "ledger"} <= {
         finding["check"] for finding in findings(after) if finding["level"] == "ok"
     }
-    assert f"{project.table}: 1 rows, by DAY, DEDUP on its five keys" in after.out
+    assert f"{project.table}: 1 row, by DAY, DEDUP on its five keys" in after.out
     counts = {level: len([f for f in findings(after) if f["level"] == level]) for level in ("ok", "warning", "error")}
     document = after.document
     assert (document["ok"], document["warnings"], document["errors"]) == tuple(counts.values())
