@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := feefifod tests bench
 
+# What a person has set for other projects must not lead pip out of this environment, nor Python into another one.
+export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
 .PHONY: run test check install dev chaos bench docs format lock clean help
 
 help:
@@ -54,18 +58,25 @@ format: dev
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-install: $(VENV)/.installed
-dev: $(VENV)/.dev
+# An environment belongs to the folder that its scripts name and to one Python, and so do the stamps: in a checkout that
+# was moved there are none.
+PLACE := $(shell { pwd -P; $(PYTHON) -c 'import sys; print(sys.version_info[:2])'; } 2>&1 | cksum | cut -d ' ' -f 1)
+INSTALLED := $(VENV)/.installed-$(PLACE)
+DEV := $(VENV)/.dev-$(PLACE)
+
+install: $(INSTALLED)
+dev: $(DEV)
 
 # A stamp is newer than the lock that it was made from; a half-made environment has no stamp and is made again.
-$(VENV)/.installed: requirements.lock pyproject.toml | preflight
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(INSTALLED): requirements.lock pyproject.toml | preflight
+	@test -f $(VENV)/.made-$(PLACE) && $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@touch $(VENV)/.made-$(PLACE)
 	$(PIP) install --quiet --require-hashes -r requirements.lock
 	$(PIP) install --quiet --require-hashes -r requirements-build.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
+$(DEV): requirements-dev.lock $(INSTALLED)
 	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 

@@ -11,6 +11,11 @@ Each says where, why and what to do.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_LINE_BREAK: Final = re.compile(r"\s*[\r\n]+\s*")
+
 
 class FeefifodError(Exception):
     """The root of feefifod's own errors.
@@ -22,14 +27,16 @@ class FeefifodError(Exception):
     """
 
     def __init__(self, why: str, *, where: str = "", remedy: str = "") -> None:
-        self.why = why
+        # Servers and libraries answer in several lines, and an error is one.
+        self.why = _LINE_BREAK.sub(" ", why.strip())
         self.where = where
-        self.remedy = remedy
-        super().__init__(why)
+        self.remedy = _LINE_BREAK.sub(" ", remedy.strip())
+        super().__init__(self.why)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        remedy = f". {self.remedy}" if self.remedy else ""
+        stop = "" if self.why.endswith((".", "?", "!")) else "."
+        remedy = f"{stop} {self.remedy}" if self.remedy else ""
         return f"{place}{self.why}{remedy}"
 
 

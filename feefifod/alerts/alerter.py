@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -21,12 +21,13 @@ class Alert:
     text: str
 
     def document(self, host: str, at: str) -> dict[str, Any]:
-        """Return it as JSON would have it; `text` leads, which chat services show."""
+        """Return it as JSON would have it; chat services show `text` and nothing else, so it says everything."""
         return {
             "text": f"feefifod on {host}: {self.name} {self.state}: {self.text}",
             "host": host,
             "at": at,
-            **asdict(self),
+            "name": self.name,
+            "state": self.state,
         }
 
 

@@ -16,6 +16,7 @@ from feefifod.model import Category, Source
 from feefifod.schedule.plan import Grouped, GroupedCall, RangeCall, make_plan
 from feefifod.schedule.sessions import day_microseconds, last_finished_day, list_sessions
 from feefifod.sources.symbols import Market, market_of, name_for_finnhub, name_for_massive
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +132,7 @@ async def make_outline(tools: Tools, request: Request, report: Report, *, has_ta
     spans = {category: request.span(category, now) for category in {t.asset.category for t in targets.values()}}
     if spans and max(end for _, end in spans.values()) < oldest:
         raise Refused(
-            f"all of it lies before {oldest}, and the plan goes back {settings.history_days} days",
+            f"all of it lies before {oldest}, and the plan goes back {count_of(settings.history_days, 'day')}",
             where=str(source),
             remedy=f"Ask for later days, or set sources.{source}.history_days to what the plan has",
         )

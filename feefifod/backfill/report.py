@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from feefifod.catalog import RunCounts
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from feefifod.backfill.outline import Outline
@@ -98,7 +99,8 @@ class Report:
         if failures:
             first = failures[0]
             parts.append(
-                f"{len(failures)} of {len(self.results)} assets failed, first {first.asset.ticker}: {first.reasons[0]}"
+                f"{len(failures)} of {count_of(len(self.results), 'asset')} failed,"
+                f" first {first.asset.ticker}: {first.reasons[0]}"
             )
         return "; ".join(parts)[:1000]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import structlog
 
 from feefifod.backfill.outline import last_session
 from feefifod.backfill.report import Preview
@@ -16,6 +17,10 @@ from feefifod.model import INT_NULL, Category, Frame, Source
 from feefifod.schedule.sessions import day_microseconds
 from feefifod.sink import read_identity, wait_applied
 from feefifod.sources.symbols import Market, market_of
+from feefifod.wording import count_of
+
+_TRIES: Final = 3
+"""How often candles are sent that the table acknowledges, but does not hold afterwards."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,25 +83,42 @@ class Store:
     async def _write(self, batch: Sequence[Fetched], changes: Mapping[Key, DayCandle]) -> None:
         if not changes:
             return
-        source, table = self.outline.source, self.tools.questdb.table
+        source = self.outline.source
         stocks = {asset_id for asset_id, _, _ in changes if self._trades_stocks(asset_id)}
         if source is Source.MASSIVE and stocks:
             # Before the rows: a crash in between must not let them seem newer than they are.
             session = last_session(Category.STOCK, source, self.tools.now())
             await self.tools.patiently(partial(self.tools.runs.begin_basis, source, stocks, session))
-        await self.tools.lane.send(make_frame(changes, source))
+        missing = dict(changes)
+        for _ in range(_TRIES):
+            await self.tools.lane.send(make_frame(missing, source))
+            missing = await self._find_missing(batch, missing)
+            if not missing:
+                return
+            structlog.get_logger().error("candles_missing", sent=len(changes), missing=len(missing))
+        raise Refused(
+            f"the table does not hold {len(missing)} of {count_of(len(changes), 'candle')} that it acknowledged",
+            where=self.tools.questdb.table,
+            remedy="Run the backfill again: it asks for what is missing",
+        )
+
+    async def _find_missing(self, batch: Sequence[Fetched], sent: Mapping[Key, DayCandle]) -> dict[Key, DayCandle]:
+        """Prove what was sent as files are proven: applied, read back bit for bit, in the same table as before.
+
+        Raises:
+            Refused: the table is another one.
+        """
+        table = self.tools.questdb.table
         await self.tools.patiently(partial(wait_applied, self.tools.client, table))
         after = await self._read(batch)
         identity = await self.tools.patiently(partial(read_identity, self.tools.client, table))
-        lost = len(changes.keys() - after.keys())
-        if identity != self.identity or lost:
+        if identity != self.identity:
             raise Refused(
-                "the table was dropped or replaced while candles were stored"
-                if identity != self.identity
-                else f"the table lacks {lost} of {len(changes)} candles that it acknowledged",
+                "the table was dropped or replaced while candles were stored",
                 where=table,
                 remedy="Run the backfill again: it asks for what is missing",
             )
+        return {key: candle for key, candle in sent.items() if after.get(key) != values_of(candle)}
 
     def _trades_stocks(self, asset_id: int) -> bool:
         return market_of(self.outline.targets[asset_id].asset.category) is Market.STOCKS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,15 +122,24 @@ class Assets:
         rows = await self._database.fetch(self._sql["find_ticker"], ticker, category and str(category))
         if not rows:
             kind = f"{category} " if category else ""
+            near = await self._find_near(ticker, category)
             raise Refused(
                 f"there is no {kind}asset {ticker}",
-                remedy=f"Create it: feefifod create-asset --ticker {ticker} --name NAME"
+                remedy=f"Did you mean {near}?"
+                if near
+                else f"Create it: feefifod create-asset --ticker {ticker} --name NAME"
                 f" --category {category or 'STOCK|CRYPTO|COMMODITY|CURRENCY'}",
             )
         if len(rows) > 1:
             found = ", ".join(row["category"] for row in rows)
             raise ConfigError(f"{ticker} is several assets: {found}", remedy="Say which with --category")
         return _asset(rows[0])
+
+    async def _find_near(self, ticker: str, category: Category | None) -> str:
+        """Return the ticker of an asset that differs in case alone, or else by a slip; empty when there is none."""
+        tickers = sorted({asset.ticker for asset in await self.list(category=category)})
+        same = [name for name in tickers if name.casefold() == ticker.casefold()]
+        return next(iter(same or difflib.get_close_matches(ticker.upper(), tickers, 1, cutoff=0.8)), "")
 
     async def change(self, asset: Asset, change: AssetChange) -> Asset:
         """Change an asset and return it.

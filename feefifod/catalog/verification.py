@@ -85,6 +85,10 @@ class Claims:
         """Return the done files of a table, in the order in which their rows came in."""
         return [_done(row) for row in await self._database.fetch(self._sql["read_done"], table_id)]
 
+    async def count_done(self) -> int:
+        """Count the files that were ever loaded, into this table or another one."""
+        return int(await self._database.fetch_value(self._sql["count_done"]))
+
     async def read_pruned(self, table_id: str) -> list[PrunedFile]:
         """Return the files of a table that are not kept any more."""
         return [

@@ -11,6 +11,7 @@ from feefifod.cli.console import make_console, print_json
 from feefifod.cli.options import json_option
 from feefifod.errors import BadInput, ConfigError
 from feefifod.model import Category, Tier
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,8 +121,8 @@ def set_(
 def import_(ctx: click.Context, file: Path) -> None:
     """Create the assets of FILE, all or none of them.
 
-    FILE is CSV in UTF-8 with the header ticker,name,category,quote_currency,description. An empty quote currency
-    is USD. An asset that exists is an error; each error is shown with its line.
+    FILE is CSV in UTF-8. Its first line names the columns, in any order: ticker, name and category, and if you like
+    quote_currency (else USD) and description. An asset that exists is an error; each error is shown with its line.
 
     \b
     Example:
@@ -136,7 +137,7 @@ def import_(ctx: click.Context, file: Path) -> None:
     news, errors = asset_file.read_assets(file, settings.tiers)
     imported = anyio.run(_import, settings, file, news, errors)
     _show(imported)
-    print(f"Imported {len(imported)} {'asset' if len(imported) == 1 else 'assets'}.")
+    print(f"Imported {count_of(len(imported), 'asset')}.")
 
 
 async def _list(settings: Settings, category: Category | None, active: bool | None) -> list[Asset]:

@@ -19,6 +19,7 @@ from feefifod.daemon.services import open_backfills, open_services
 from feefifod.daemon.signals import end_on, obey_signals
 from feefifod.log import escape_controls, register_secret
 from feefifod.sources.keys import read_key
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,11 +110,13 @@ class BackfillProgress:
         if not (outline.calls or outline.stored or outline.too_old):
             self._say("Nothing to ask for: no session of that time is over, or all of them were without trades.")
         elif not outline.calls:
-            self._say(f"Nothing to ask for: {outline.stored} candles of {len(outline.targets)} assets are stored.")
+            assets = count_of(len(outline.targets), "asset")
+            self._say(f"Nothing to ask for: {count_of(outline.stored, 'candle')} of {assets} stored.")
         else:
+            missing = count_of(outline.missing, "candle")
             self._say(
-                f"Plan: {len(outline.calls)} calls to {outline.source} for {outline.missing} candles of"
-                f" {len(outline.targets)} assets ({outline.stored} are stored), about"
+                f"Plan: {count_of(len(outline.calls), 'call')} to {outline.source} for {missing}"
+                f" of {count_of(len(outline.targets), 'asset')} ({outline.stored:,} stored), about"
                 f" {format_seconds(outline.seconds)} at the configured pace."
             )
         if outline.too_old:
@@ -140,7 +143,7 @@ class BackfillProgress:
             self._live.update(self._task, completed=done, total=total, left=left, visible=total > 0)
         elif done and (done == total or time.monotonic() - self._told >= _PLAIN_SECONDS):
             self._told = time.monotonic()
-            self._say(f"{done} of {total} calls ({done / total:.0%}), {left}")
+            self._say(f"{done} of {count_of(total, 'call')} ({done / total:.0%}), {left}")
 
 
 def show_report(console: Console, report: Report, *, dry_run: bool) -> None:
@@ -168,7 +171,9 @@ def show_report(console: Console, report: Report, *, dry_run: bool) -> None:
     if report.stopped:
         console.print(Text(escape_controls(f"Stopped: {report.stopped}"), style="red"), soft_wrap=True)
     if report.failures:
-        console.print(Text(f"{len(report.failures)} of {len(report.results)} assets failed:", style="bold red"))
+        console.print(
+            Text(f"{len(report.failures)} of {count_of(len(report.results), 'asset')} failed:", style="bold red")
+        )
     for result in report.failures:
         reasons = result.reasons[:_MOST_REASONS]
         more = len(result.reasons) - len(reasons)
@@ -194,7 +199,7 @@ def _show_previews(console: Console, report: Report) -> None:
         name = escape_controls(preview.asset.ticker)
         table.add_row(name, str(candle.session), *map(repr, prices), count, candle.quote_currency, preview.change)
     if previews:
-        console.print(f"{len(previews)} candles would be written:")
+        console.print(f"{count_of(len(previews), 'candle')} would be written:")
         console.print(table)
     else:
         console.print("No candle would be written.")

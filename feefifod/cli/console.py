@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import sys
@@ -14,8 +16,25 @@ from feefifod.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+_PLAIN = {"→": "->", "≤": "<=", "≥": ">=", "…": "...", "µ": "u"}
+"""What stands for our own signs where a terminal's encoding lacks them."""
+
 WIDTH_WITHOUT_TERMINAL = 200
 """Columns of a pipe or a file: wide, because nothing there needs cutting."""
+
+
+def replace_unprintable() -> None:
+    """Let stdout and stderr write something else for a character that their encoding lacks, instead of failing."""
+    codecs.register_error("feefifod", _stand_in)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="feefifod")
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
 
 
 def make_console(*, stderr: bool = False) -> Console:

@@ -10,6 +10,7 @@ import click
 
 from feefifod.cli.console import make_console, print_json
 from feefifod.cli.options import json_option, load_settings
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,4 +102,4 @@ def _report(findings: Sequence[Finding], as_json: bool) -> None:
         if finding.remedy:
             # Left to the terminal to wrap, so that a command in it can be copied.
             console.print(f"         → {escape_controls(finding.remedy)}", soft_wrap=True)
-    console.print(f"{counts['error']} errors, {counts['warning']} warnings, {counts['ok']} ok")
+    console.print(f"{count_of(counts['error'], 'error')}, {count_of(counts['warning'], 'warning')}, {counts['ok']} ok")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from feefifod.log import escape_controls
 from feefifod.model import FileState
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ class IngestProgress:
     def _show(self) -> None:
         seconds = max(time.monotonic() - self._started, 0.001)
         rate = self._rows / seconds
-        rows = f"{self._files_done}/{self._files} files  {self._rows:,} rows  {rate:,.0f} rows/s"
+        rows = f"{self._files_done}/{self._files} files  {count_of(self._rows, 'row')}  {rate:,.0f} rows/s"
         done = min(self._bytes_done, self._size)
         if self._live is not None:
             self._live.update(self._task, completed=done, rows=rows)

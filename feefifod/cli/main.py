@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from feefifod.cli.console import replace_unprintable
 from feefifod.cli.options import config_option
 from feefifod.cli.versions import show_versions
 from feefifod.errors import ConfigError, FeefifodError
@@ -118,6 +119,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    replace_unprintable()
     sys.exit(run_command_line(sys.argv[1:]))
 
 
@@ -128,7 +130,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
     """
     try:
         outcome = cli.main(args=list(arguments), prog_name="feefifod", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # A service may be started with it closed.
+            sys.stdout.flush()
     except BrokenPipeError:
         return _leave_broken_pipe()
     except BaseException as error:
@@ -154,6 +157,9 @@ def _report(error: BaseException) -> int:
             _report_unexpected(error)
             return 1
     for cause in causes:
+        if isinstance(cause, click.exceptions.NoArgsIsHelpError):
+            cause.show()
+            continue
         line = _describe_click(cause) if isinstance(cause, click.ClickException) else str(cause)
         click.echo(f"feefifod: {escape_controls(redact(line))}", err=True)
     return 2 if any(isinstance(cause, ConfigError | click.UsageError) for cause in causes) else 1

@@ -22,8 +22,10 @@ from feefifod.daemon.upkeep import apply_daily
 from feefifod.discover import Found, list_members, scan
 from feefifod.errors import BadInput, FeefifodError
 from feefifod.ingest.candidates import why_unwanted
+from feefifod.model import FileState
 from feefifod.parse.names import Kind
 from feefifod.parse.tiers import tier_of
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -57,7 +59,7 @@ def ingest(
             console.print("Why a file is not picked up: feefifod explain PATH")
             return 0
         show_breakdown(console, settings, wanted)
-        confirm(f"Ingest {len(wanted)} files?", yes)
+        confirm(f"Ingest {count_of(len(wanted), 'file')}?", yes)
     work = partial(_ingest, settings, database, console, wanted, stop_on_error=stop_on_error)
     summary, _ = _run(work, console, table)
     return 1 if summary.failed else 0
@@ -96,7 +98,8 @@ def _run(
     started = time.monotonic()
     summary, runs = anyio.run(work)
     show_summary(console, summary, time.monotonic() - started)
-    console.print(closing_line(table), soft_wrap=True)
+    if any(result.state in (FileState.DONE, FileState.DUPLICATE) for result in summary.results):
+        console.print(closing_line(table), soft_wrap=True)
     return summary, runs
 
 

@@ -62,14 +62,17 @@ def load_settings(context: click.Context) -> Loaded:
     return load(find_config(context), os.environ, Path.cwd())
 
 
-def start_logging(loaded: Loaded, *, quiet_on_terminal: bool = False) -> None:
+def start_logging(
+    loaded: Loaded, *, quiet_on_terminal: bool = False, write: Callable[[str], None] | None = None
+) -> None:
     """Set up logging to stderr as configured, with every secret known so far kept out of it.
 
-    With `quiet_on_terminal`, a person who watches progress on a terminal sees only errors beside it.
+    With `quiet_on_terminal`, a person who watches progress on a terminal sees only errors beside it; `write` takes the
+    lines of a terminal that shows something else as well.
     """
     from feefifod import log  # noqa: PLC0415 - help and completion must not wait for it
 
     for value in (*loaded.settings.secrets(), *(os.environ.get(name, "") for name in API_KEY_VARIABLES)):
         log.register_secret(value)
     quiet = quiet_on_terminal and sys.stderr.isatty() and loaded.settings.log.level != "debug"
-    log.configure("error" if quiet else loaded.settings.log.level)
+    log.configure("error" if quiet else loaded.settings.log.level, write=write)

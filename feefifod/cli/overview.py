@@ -13,6 +13,7 @@ from feefifod.cli.tables import make_facts
 from feefifod.daemon import overview
 from feefifod.daemon.overview import DATABASE, NOT_RUNNING, Document
 from feefifod.model import FileState
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,15 +61,15 @@ def _describe_questdb(questdb: Mapping[str, Any]) -> Text:
     pending = f", {questdb['pending_rows']:,} pending" if questdb["pending_rows"] else ""
     suspended = ", SUSPENDED" if questdb["suspended"] else ""
     return _colour(
-        f"{questdb['url']}, {questdb['table']}: {questdb['rows']:,} rows{pending}{suspended}",
+        f"{questdb['url']}, {questdb['table']}: {count_of(questdb['rows'], 'row')}{pending}{suspended}",
         good=not questdb["suspended"],
     )
 
 
 def _describe_repair(repair: Mapping[str, Any]) -> Text:
     text = (
-        f"{repair['checked_at']}, because of a {repair['cause']}: {repair['rows_repaired']:,} rows repaired,"
-        f" {repair['differences']:,} differences left"
+        f"{repair['checked_at']}, because of a {repair['cause']}: {count_of(repair['rows_repaired'], 'row')} repaired,"
+        f" {count_of(repair['differences'], 'difference')} left"
     )
     return _colour(text, good=not repair["rows_repaired"] and not repair["differences"])
 

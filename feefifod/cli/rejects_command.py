@@ -16,6 +16,7 @@ import click
 
 from feefifod.cli.console import make_console, print_json
 from feefifod.cli.options import json_option
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,7 +128,7 @@ def list_rejects(folder: Path, records: Mapping[bytes, RejectRecord]) -> list[Re
             main = name.removesuffix(ROWS_SUFFIX)
             if main not in names:
                 count = _count_rows(path)
-                reason = f"{count} rows were refused, the others are loaded"
+                reason = f"{count_of(count, 'row')} {'was' if count == 1 else 'were'} refused, the others are loaded"
                 found.append(Reject(main, "done", reason, count, path, _changed(path), path, _read_examples(path)))
             continue
         rows = folder / (name + ROWS_SUFFIX)
@@ -189,7 +190,7 @@ def _show(found: list[Reject], settings: Settings) -> None:
         console.print(escape_controls(f"  {reject.path}"), soft_wrap=True)
     files = sum(reject.state == "rejected" for reject in found)
     console.print(
-        f"{files} refused files, {len(found) - files} files loaded without their bad rows."
+        f"{count_of(files, 'refused file')}, {count_of(len(found) - files, 'file')} loaded without bad rows."
         " Correct them in place, then: feefifod retry PATH",
         soft_wrap=True,
     )

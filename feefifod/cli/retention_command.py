@@ -9,6 +9,7 @@ import click
 
 from feefifod.cli.console import make_console, print_json
 from feefifod.cli.options import json_option
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,12 +82,14 @@ def _show(console: Console, report: Report) -> None:
         console.print(f"... and {len(report.suspicious) - _MOST_LISTED} more were kept: feefifod retention --json")
     waiting = len(report.kept) - len(report.suspicious)
     if waiting:
-        console.print(f"{waiting} more are old enough, but hold candles of months whose other files have to stay.")
+        console.print(
+            f"{count_of(waiting, 'more file')} old enough, but with candles of months whose other files have to stay."
+        )
     verb = "would be" if report.dry_run else "were"
     saved = f", {decimal(report.bytes_before)} before"
     saved += "" if report.dry_run or not report.packed else f", {decimal(report.bytes_after)} now"
     console.print(
-        f"{len(report.packed)} files {verb} compressed, {len(report.pruned)} {verb} removed{saved};"
+        f"{count_of(len(report.packed), 'file')} {verb} compressed, {len(report.pruned)} {verb} removed{saved};"
         f" {len(report.suspicious)} were kept because they could not be proven.",
         soft_wrap=True,
     )

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from feefifod.log import escape_controls
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -40,7 +41,7 @@ def make_facts(facts: Iterable[tuple[str, object]]) -> Table:
 
 def count_rows(rows: int) -> str:
     """Say how many rows."""
-    return f"{rows:,} {'row' if rows == 1 else 'rows'}"
+    return count_of(rows, "row")
 
 
 def _cell(value: object) -> Text:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from feefifod.cli.tables import make_facts
 from feefifod.log import escape_controls
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,7 +75,7 @@ class View:
         status, daemon, questdb = look.status, look.status["daemon"], look.status["questdb"]
         rate = self._rates[-1] if self._rates else 0.0
         pending = f", {questdb['pending_rows']:,} pending" if questdb["pending_rows"] else ""
-        rows = "unknown" if questdb["rows"] is None else f"{questdb['rows']:,} rows{pending}"
+        rows = "unknown" if questdb["rows"] is None else f"{count_of(questdb['rows'], 'row')}{pending}"
         ready = Text(f"pid {daemon['pid']}, since {daemon['since']}, ")
         ready.append("ready" if not look.reasons else "NOT READY", style="red" if look.reasons else "green")
         facts: list[tuple[str, object]] = [
@@ -97,7 +98,8 @@ class View:
         lanes = look.by("feefifod_windows_in_flight", "lane")
         batches, files = look.sum("feefifod_batches_in_flight"), look.sum("feefifod_files_in_flight")
         windows = ", ".join(f"{number:.0f} by {lane}" for lane, number in sorted(lanes.items()))
-        return f"{batches:.0f} batches, {files:.0f} files; windows: {windows or 'none'}"
+        at_work = f"{count_of(int(batches), 'batch', 'batches')}, {count_of(int(files), 'file')}"
+        return f"{at_work}; windows: {windows or 'none'}"
 
 
 def draw_curve(values: Iterable[float]) -> str:

@@ -10,6 +10,7 @@ import click
 from feefifod.cli.console import make_console, print_json
 from feefifod.cli.options import json_option, load_settings, start_logging
 from feefifod.model import Tier
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,7 +85,9 @@ def show_report(console: Console, report: Report, seconds: float) -> None:
     """Print what was compared, and each thing that is wrong."""
     from rich.text import Text  # noqa: PLC0415 - JSON need not wait for it
 
-    compared = f"{report.series:,} series, {report.files:,} files, {report.rows:,} rows in {seconds:.1f} s"
+    compared = (
+        f"{report.series:,} series, {count_of(report.files, 'file')}, {count_of(report.rows, 'row')} in {seconds:.1f} s"
+    )
     for skipped in report.skipped:
         console.print(f"skipped {_name(skipped.series)}: {skipped.reason}", soft_wrap=True)
     for difference in report.repaired[:_MOST_LISTED]:
@@ -95,7 +98,9 @@ def show_report(console: Console, report: Report, seconds: float) -> None:
         if count > _MOST_LISTED:
             console.print(f"... and {count - _MOST_LISTED} more {what}: feefifod verify --json", soft_wrap=True)
     if report.differences:
-        answer = Text(f"{report.table} differs in {len(report.differences)} places: {compared}", style="bold red")
+        answer = Text(
+            f"{report.table} differs in {count_of(len(report.differences), 'place')}: {compared}", style="bold red"
+        )
     elif not report.files:
         answer = Text(f"There is nothing to verify: no file of that kind has been loaded into {report.table}")
     else:
@@ -114,8 +119,8 @@ def _show_difference(console: Console, difference: Difference) -> None:
         facts = describe_checksum(checksum)
         if facts is not None:
             console.print(
-                f"  {name}: {facts['rows']:,} rows from {facts['first']} to {facts['last']},"
-                f" {facts['trades']:,} trades, checksum {facts['checksum']}",
+                f"  {name}: {count_of(facts['rows'], 'row')} from {facts['first']} to {facts['last']},"
+                f" {count_of(facts['trades'], 'trade')}, checksum {facts['checksum']}",
                 soft_wrap=True,
             )
         elif difference.key is not None:

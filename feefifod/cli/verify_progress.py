@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from feefifod.wording import count_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -75,9 +77,9 @@ class VerifyProgress:
 
     def _show(self) -> None:
         done = min(self._rows_done, self._rows)
-        wrong = f"  {self._wrong} differences" if self._wrong else ""
+        wrong = f"  {count_of(self._wrong, 'difference')}" if self._wrong else ""
         rate = self._rows_done / max(self.seconds, 0.001)
-        text = f"{self._files_done}/{self._files} files  {self._rows_done:,} rows  {rate:,.0f} rows/s{wrong}"
+        text = f"{self._files_done}/{self._files} files  {count_of(self._rows_done, 'row')}  {rate:,.0f} rows/s{wrong}"
         if self._live is not None:
             self._live.update(self._task, completed=done, total=self._rows, rows=text)
         elif not self._silent and time.monotonic() - self._told >= _PLAIN_SECONDS:

@@ -38,7 +38,7 @@ def set_value(file: Path, key: str, text: str, environ: Mapping[str, str]) -> bo
     """
     old = read_file(file)
     values = parse(old, file)
-    path = resolve(tuple(key.split(".")), known=with_defaults(values), where="KEY")
+    path = resolve(tuple(key.strip("\"'").split(".")), known=with_defaults(values), where="KEY")
     if is_table(path):
         raise ConfigError(f"{write_path(path)} is a table", where="KEY", remedy="Set one of the keys in it")
     wanted = merge(values, read_text(path, text, where="VALUE"))

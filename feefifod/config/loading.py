@@ -23,7 +23,7 @@ LOCAL_FILE: Final = Path("config.toml")
 SYSTEM_FILE: Final = Path("/etc/feefifod/config.toml")
 _KEY_VARIABLES: Final = ("MASSIVE_API_KEY", "FINNHUB_API_KEY")
 _KEY_LIKE: Final = re.compile(r"(?=(?:[^0-9]*[0-9]){3})(?=(?:[^A-Za-z]*[A-Za-z]){3})[A-Za-z0-9]{20,}")
-_UNION_MEMBER: Final = re.compile(r"enum$|literal|\[key\]$")
+_UNION_MEMBER: Final = re.compile(r"(\w+-)?enum\b|literal|\[key\]$")
 _PLAINLY: Final = {
     "missing": "is missing",
     "dict_type": "must be a table",

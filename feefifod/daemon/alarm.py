@@ -13,6 +13,7 @@ import structlog
 
 from feefifod.alerts import Alerter, deliver
 from feefifod.log import redact
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,13 @@ class Alarm:
             conditions["quiet"] = f"nothing was ingested for {settings.quiet_hours:g} hours"
         alerts = list(self._alerter.compare(conditions, now))
         if new := self.metrics.rejected_files - self._rejected:
-            told = list(self._alerter.happened("rejected", f"{new} files were rejected; see: feefifod rejects", now))
+            told = list(
+                self._alerter.happened(
+                    "rejected",
+                    f"{count_of(new, 'file')} {'was' if new == 1 else 'were'} rejected; see: feefifod rejects",
+                    now,
+                )
+            )
             self._rejected += new if told else 0
             alerts += told
         for alert in alerts:

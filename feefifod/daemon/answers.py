@@ -9,6 +9,7 @@ from feefifod.daemon.watchdog import STALL_SECONDS, find_stalled
 from feefifod.endpoint import Body
 from feefifod.log import redact
 from feefifod.pulse import still_for
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     import anyio
@@ -46,9 +47,9 @@ class Answerer:
     def describe(self) -> str:
         """Say in a line what the daemon is doing."""
         metrics = self.metrics
-        done = f"{metrics.files} files and {metrics.rows:,} rows since the start"
+        done = f"{count_of(metrics.files, 'file')} and {count_of(metrics.rows, 'row')} since the start"
         if metrics.rejected_files:
-            done += f", {metrics.rejected_files} files rejected"
+            done += f", {count_of(metrics.rejected_files, 'file')} rejected"
         if self.stop.is_set():
             return f"stopping; {done}"
         if trouble := metrics.recent_trouble():
@@ -56,7 +57,7 @@ class Answerer:
         if not self.started:
             return "starting"
         if metrics.loading:
-            return f"loading {metrics.loading} files, {metrics.sent_rows:,} rows sent; {done}"
+            return f"loading {count_of(metrics.loading, 'file')}, {count_of(metrics.sent_rows, 'row')} sent; {done}"
         return f"watching; {done}"
 
     async def _tell_health(self) -> Body:

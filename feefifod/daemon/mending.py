@@ -178,7 +178,7 @@ class Mender:
         }
         await self.marks.record(self._table_id, outcome)
         if report.skipped:
-            self._postpone(f"{len(report.skipped)} series are being loaded")
+            self._postpone(f"{len(report.skipped)} series {'is' if len(report.skipped) == 1 else 'are'} being loaded")
             return
         self._late -= late
         self._doubted -= late

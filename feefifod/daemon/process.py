@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -16,6 +17,7 @@ from feefifod.catalog import Marks
 from feefifod.daemon.alarm import Alarm
 from feefifod.daemon.answers import Answerer
 from feefifod.daemon.daemon import Daemon
+from feefifod.daemon.load_line import follow_loads
 from feefifod.daemon.mending import PATIENCE_SECONDS, Mender
 from feefifod.daemon.metrics import Metrics, WatchedLedger
 from feefifod.daemon.outlook import Outlook
@@ -29,7 +31,7 @@ from feefifod.discover import Waker
 from feefifod.endpoint import serve
 from feefifod.errors import Unavailable
 from feefifod.ingest.ingestor import Ingestor
-from feefifod.notify import Notifier
+from feefifod.notify import Notifier, is_under_systemd
 from feefifod.servers import hold_daemon
 from feefifod.servers.ports import name_holder
 
@@ -43,42 +45,65 @@ if TYPE_CHECKING:
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
-async def run_daemon(settings: Settings, read: Callable[[], Settings], file: Path | None = None) -> None:
-    """Run until SIGTERM or SIGINT; the first drains, the second cuts. SIGHUP reads the configuration again with `read`.
+async def run_daemon(
+    settings: Settings,
+    read: Callable[[], Settings],
+    file: Path | None = None,
+    *,
+    reload_on_hangup: bool = False,
+    show: Callable[[str | None], None] | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT; the first drains, the second cuts.
 
     Args:
+        read: reads the configuration again.
         file: the configuration's own, to be followed when [watch] config asks for it.
+        reload_on_hangup: SIGHUP reads the configuration again, as it does under systemd; else it means that the
+            terminal was closed, and drains.
+        show: shows a person what is being loaded; None takes it away.
 
     Raises:
         ConfigError: another daemon runs on this state, or a port is busy.
         Refused: the table has other columns, or a server does not let us in.
     """
-    with hold_daemon(settings.paths.state), anyio.open_signal_receiver(signal.SIGHUP) as hangups:
+    with hold_daemon(settings.paths.state), ExitStack() as stack:
+        reloads = reload_on_hangup or is_under_systemd(os.environ)
+        hangups = stack.enter_context(anyio.open_signal_receiver(signal.SIGHUP)) if reloads else None
         structlog.get_logger().info("starting", version=__version__, pid=os.getpid())
-        await _Process(settings, read, file).run(hangups)
+        await _Process(settings, read, file, show).run(hangups)
         structlog.get_logger().info("stopped")
 
 
 class _Process:
     """The parts that live as long as the process, and how they hang together."""
 
-    def __init__(self, settings: Settings, read: Callable[[], Settings], file: Path | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        file: Path | None,
+        show: Callable[[str | None], None] | None,
+    ) -> None:
         self._settings = settings
         self._read = read
         self._file = file
+        self._show = show
         self._stop = anyio.Event()
         self._notifier = Notifier()
         self._metrics = Metrics()
         self._answerer = Answerer(Outlook(settings), self._metrics, self._stop)
         self._watchdog = Watchdog(self._notifier, self._answerer.describe, watchdog_seconds(os.environ))
 
-    async def run(self, hangups: AsyncIterable[signal.Signals]) -> None:
+    async def run(self, hangups: AsyncIterable[signal.Signals] | None) -> None:
         answers = self._answerer.answers()
         async with (
             serve(self._settings.http.listen, answers, name_holder=name_holder),
             anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(obey_signals, self._stop, tasks.cancel_scope, self._say_stopping, name="signals")
+            obey = partial(obey_signals, hangup=hangups is None)
+            tasks.start_soon(obey, self._stop, tasks.cancel_scope, self._say_stopping, name="signals")
+            if self._show is not None:
+                tasks.start_soon(follow_loads, self._metrics, self._show, name="load line")
             tasks.start_soon(self._watchdog.run, name="watchdog")
             async with AsyncExitStack() as stack:
                 services = await self._open(stack)
@@ -104,7 +129,7 @@ class _Process:
                     await self._stop.wait()
         return None
 
-    async def _serve(self, services: Services, hangups: AsyncIterable[signal.Signals]) -> None:
+    async def _serve(self, services: Services, hangups: AsyncIterable[signal.Signals] | None) -> None:
         metrics, outlook = self._metrics, self._answerer.outlook
         outlook.questdb_url, outlook.postgres = services.client.url, services.postgres
         async with (
@@ -134,7 +159,8 @@ class _Process:
 
             reloader = Reloader(self._settings, self._read, apply, self._notifier, self._stop)
             tasks.start_soon(Alarm(outlook, metrics).run, name="alarm")
-            tasks.start_soon(reloader.run, hangups, name="reload")
+            if hangups is not None:
+                tasks.start_soon(reloader.run, hangups, name="reload")
             tasks.start_soon(reloader.follow, self._file, name="configuration file")
             tasks.start_soon(keep_up, services, lambda: outlook.settings, name="retention")
             tasks.start_soon(mender.run, name="self-repair")

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first one drains, the second one cuts."""
+"""SIGTERM, SIGINT, and SIGHUP of a terminal that was closed: the first one drains, the second one cuts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,21 @@ STOP_SECONDS: Final = 19.0
 _CUT_SECONDS: Final = 2.0
 
 
-async def obey_signals(stop: anyio.Event, scope: anyio.CancelScope, on_drain: Callable[[], None]) -> None:
-    """Set `stop` with the first signal, cancel `scope` with the second; runs until cancelled."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+async def obey_signals(
+    stop: anyio.Event, scope: anyio.CancelScope, on_drain: Callable[[], None], *, hangup: bool = True
+) -> None:
+    """Set `stop` with the first signal, cancel `scope` with the second; runs until cancelled.
+
+    Args:
+        hangup: whether SIGHUP is such a signal; what `nohup` started never hears it.
+    """
+    obeyed = [signal.SIGTERM, signal.SIGINT]
+    if hangup and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        obeyed.append(signal.SIGHUP)
+    with anyio.open_signal_receiver(*obeyed) as signals:
         async for number in signals:
+            if number == signal.SIGHUP and stop.is_set():
+                continue  # The kernel and the shell both tell of a closed terminal.
             name = signal.Signals(number).name
             if not stop.is_set():
                 structlog.get_logger().info("draining", signal=name)

@@ -14,6 +14,7 @@ from feefifod.archive import REASON_SUFFIX, ROWS_SUFFIX
 from feefifod.discover import explain_unreadable, scan
 from feefifod.doctor.finding import Finding, fail, good, warn
 from feefifod.errors import Refused
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -129,7 +130,7 @@ def check_rejected(rejected: Path) -> Finding:
         what = f"{len(odd)} of {len(files)} have no reason, such as {odd[0]}"
         remedy = f"Move it to {rejected.parent / 'data'} to be judged again, or away: {_quote(str(rejected / odd[0]))}"
         return warn(check, what, why, remedy)
-    return good(check, f"{len(files)} files, each with its reason", why)
+    return good(check, f"{count_of(len(files), 'file')}, each with its reason", why)
 
 
 def check_scratch(scratch: Path) -> Finding:
@@ -174,5 +175,7 @@ def judge_room(names: str, where: str, free_bytes: int, free_files: int | None) 
         return warn(check, what, why, remedy)
     if free_files is not None and free_files < LITTLE_FILES:
         why = "each partition is a folder with a file for each column"
-        return warn(check, f"{what}, but only {free_files:,} more files", why, "Use a file system with more inodes")
+        return warn(
+            check, f"{what}, but only {count_of(free_files, 'more file')}", why, "Use a file system with more inodes"
+        )
     return good(check, what, why)

@@ -12,6 +12,7 @@ from feefifod.catalog import OtherSchema, check_schema
 from feefifod.catalog.owner import is_dead
 from feefifod.doctor.finding import Finding, fail, good, warn
 from feefifod.doctor.statements import load_statement
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 _OLDEST_TESTED: Final = 150_000
 _CLOCK_SECONDS: Final = 2.0
 CHECK: Final = "PostgreSQL"
+
+_LEFT: Final = {
+    "file": ("file in work", "files in work"),
+    "backfill": ("unfinished backfill",),
+    "schedule": ("schedule",),
+}
 
 
 async def check_postgres(database: Database, *, daemon_runs: bool) -> list[Finding]:
@@ -85,9 +92,9 @@ def judge_work(work: Iterable[tuple[str, str, bool, int]]) -> list[Finding]:
             continue
         host, _, rest = owner.partition("/")
         who = f"process {rest.partition('/')[0]} on {host.partition('.')[0]}" if rest else "a process that has ended"
-        noun = {"file": "files in work", "backfill": "unfinished backfills", "schedule": "schedules"}[kind]
+        what = count_of(number, *_LEFT[kind])
         remedy = "Run: feefifod run-once (or the daemon: feefifod run)"
-        findings.append(warn("ledger", f"{number} {noun} left by {who}", why, remedy))
+        findings.append(warn("ledger", f"{what} left by {who}", why, remedy))
     if not findings:
         doing = f"{lively} in work, all by living processes" if lively else "nothing is in work"
         findings.append(good("ledger", doing, why))

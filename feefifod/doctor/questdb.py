@@ -16,6 +16,7 @@ from feefifod.log import redact
 from feefifod.sink import QuestDBClient, describe_table
 from feefifod.sink.schema import COLUMNS, DEDUP_KEYS
 from feefifod.sink.sql import Identifier, render
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,5 +220,5 @@ def judge_table(
         why = "feefifod refuses a table that is not as configured"
         yield fail(check, what, why, f"Run: feefifod config set databases.questdb.partition_by {partition_by}")
     if not wrong and keys == DEDUP_KEYS and partition_by == settings.partition_by:
-        what = f"{settings.table}: {rows:,} rows, by {partition_by}, DEDUP on its five keys"
+        what = f"{settings.table}: {count_of(rows, 'row')}, by {partition_by}, DEDUP on its five keys"
         yield good(check, what, "columns, partition and DEDUP are what exactly-once rests on")

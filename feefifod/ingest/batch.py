@@ -24,6 +24,7 @@ from feefifod.ingest.order import order_one
 from feefifod.ingest.prove import NotProven, expect, prove
 from feefifod.model import Asset, Category, FileState
 from feefifod.parse.tiers import tier_of
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +52,7 @@ class Batch:
     unreadable: dict[bytes, str] = field(default_factory=dict)
     _trouble: Unavailable | None = None
     _ended: list[Ended] = field(default_factory=list)
+    _begun: float = field(default_factory=time.monotonic)
 
     async def run(self) -> None:
         """Bring the claim to its end, or give it back.
@@ -168,7 +170,7 @@ class Batch:
         reach(Step.DECIDED)
         files = {file.id: file for file in self.claim.files}
         for ending in endings:
-            self._ended.append(_end(files[ending.id], ending.state, ending.reason, rejected=ending.rows_rejected))
+            self._ended.append(self._end(files[ending.id], ending.state, ending.reason, rejected=ending.rows_rejected))
             if ending.state is FileState.REJECTED and self.tools.stop_on_error:
                 self.tools.stop.set()
 
@@ -212,7 +214,7 @@ class Batch:
             if ordered.rows:
                 results[file.id] = ordered
             elif ordered.rejected:
-                reason = f"none of its {ordered.rejected} rows is good"
+                reason = f"none of its {count_of(ordered.rejected, 'row')} is good"
                 await self._mark([Ending(file.id, FileState.REJECTED, reason, ordered.rejected)], None)
             else:
                 await self._mark([Ending(file.id, FileState.EMPTY, "it holds no data row")], None)
@@ -275,20 +277,32 @@ class Batch:
             tally = sweep.tallies[file_id]
             rejected = ordered[file_id].rejected if file_id in ordered else 0
             proofs.append(Loaded(file_id, tally.rows, rejected, tally.odd, tally.first_seconds, tally.last_seconds))
-            reason = f"{rejected} rows were refused" if rejected else ""
-            self._ended.append(_end(file, FileState.DONE, reason, rejected=rejected, tally=tally))
+            reason = f"{count_of(rejected, 'row')} {'was' if rejected == 1 else 'were'} refused" if rejected else ""
+            self._ended.append(self._end(file, FileState.DONE, reason, rejected=rejected, tally=tally))
         reach(Step.PROVED)
         await self.tools.patiently(partial(self.tools.ledger.mark_loaded, self.claim, proofs))
         reach(Step.RECORDED)
 
+    def _end(
+        self, file: ClaimedFile, state: FileState, reason: str, *, rejected: int = 0, tally: Tally | None = None
+    ) -> Ended:
+        return Ended(
+            file.id,
+            os.fsdecode(file.path),
+            file.name,
+            file.stamp,
+            state,
+            reason,
+            rows_accepted=tally.rows if tally else 0,
+            rows_rejected=rejected,
+            rows_odd=tally.odd if tally else 0,
+            series=file.series,
+            begun=self._begun,
+        )
+
     async def _carry_out(self) -> None:
         if self._ended:
             await carry_out(self.tools, self.claim.fence, self._ended)
-
-
-def _end(file: ClaimedFile, state: FileState, reason: str, *, rejected: int = 0, tally: Tally | None = None) -> Ended:
-    accepted, odd = (tally.rows, tally.odd) if tally else (0, 0)
-    return Ended(file.id, os.fsdecode(file.path), file.name, file.stamp, state, reason, accepted, rejected, odd)
 
 
 def choose_lane(tools: Tools, size_bytes: int) -> Lane:

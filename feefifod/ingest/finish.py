@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from feefifod.catalog import FileRecord
     from feefifod.ingest.candidates import Selection
     from feefifod.ingest.tools import Tools
-    from feefifod.model import FileStamp
+    from feefifod.model import FileStamp, Series
 
 _LONGEST_NAME: Final = 200
 _GROUP: Final = 256
@@ -37,7 +38,12 @@ _GROUP: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A file whose end is decided and recorded."""
+    """A file whose end is decided and recorded.
+
+    Attributes:
+        series: None for what is no OHLCVT file.
+        begun: when its batch began, on the monotonic clock; None where another process began it.
+    """
 
     id: int
     path: str
@@ -48,6 +54,8 @@ class Ended:
     rows_accepted: int = 0
     rows_rejected: int = 0
     rows_odd: int = 0
+    series: Series | None = None
+    begun: float | None = None
 
 
 class NotMoved(Unavailable):
@@ -283,6 +291,10 @@ def _report(tools: Tools, ended: Sequence[Ended], moves: Sequence[Move]) -> None
             rows=item.rows_accepted,
             rejected=item.rows_rejected,
             odd=item.rows_odd,
+            ticker=item.series and item.series.ticker,
+            quote=item.series and item.series.quote,
+            interval_minutes=item.series and item.series.interval_minutes,
+            seconds=None if item.begun is None else round(time.monotonic() - item.begun, 3),
             to=os.fsdecode(move.moved_to) if move.moved_to else None,
             reason=reason or None,
         )
@@ -317,4 +329,5 @@ def _ended(record: FileRecord) -> Ended:
         record.reason,
         record.rows_accepted,
         record.rows_rejected,
+        series=record.series,
     )

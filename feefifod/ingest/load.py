@@ -160,8 +160,9 @@ class Load:
     async def _release(self, withdrawn: Sequence[tuple[SweepFile, FeefifodError]]) -> None:
         """Take files out before any checkpoint can speak for them."""
         ledger = self.tools.ledger
+        names = {claimed.id: claimed.name for claimed in self.claim.files} if withdrawn else {}
         for file, error in withdrawn:
-            structlog.get_logger().info("file_withdrawn", id=file.id, reason=error.why)
+            structlog.get_logger().info("file_withdrawn", file=names[file.id], reason=error.why)
             reach(Step.WITHDRAWING)
             if isinstance(error, Irregular):
                 self.irregular.add(file.id)

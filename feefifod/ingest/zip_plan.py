@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from feefifod.ingest.candidates import why_name_unwanted
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -50,7 +51,7 @@ class Plan:
 
     def describe(self) -> str:
         """Say how far it is."""
-        done = f"{self.members - len(self.left)} of {self.members} members done"
+        done = f"{self.members - len(self.left)} of {count_of(self.members, 'member')} done"
         if self.loading or self.wanted:
             return done
         return f"{done}; the others are not wanted now ([watch] tiers and intervals)"

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from feefifod.log.redaction import escape_controls, redact_value
+from feefifod.log.redaction import redact_value
+from feefifod.log.sentences import is_told
+from feefifod.log.terminal import PrintingHandler, TerminalRenderer
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
 _OURS: Final = "feefifod"
-_MULTILINE: Final = ("exception", "stack")
 _handler: logging.Handler | None = None
 
 
-def configure(level: str, *, stream: TextIO | None = None) -> None:
-    """Log to `stream` (stderr): JSON lines, or coloured text when it is a terminal. A second call replaces the first.
+def configure(level: str, *, stream: TextIO | None = None, write: Callable[[str], None] | None = None) -> None:
+    """Log to `stream` (stderr): JSON lines, or sentences when it is a terminal. A second call replaces the first.
 
     Args:
         level: debug, info, warning or error, for feefifod; libraries are heard from warning on.
-        stream: where to; a terminal gets text, coloured unless NO_COLOR is set.
+        stream: where to; a terminal gets sentences, coloured unless NO_COLOR is set.
+        write: takes the sentences instead; for a terminal that shows something else beside them.
     """
     import structlog  # noqa: PLC0415 - it takes 0.15 s, and commands that only print never log
 
@@ -34,16 +37,11 @@ def configure(level: str, *, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if out.isatty():
-        render: list[Any] = [
-            _escape,
-            structlog.dev.ConsoleRenderer(
-                colors=not os.environ.get("NO_COLOR"), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ]
-    else:
-        render = [structlog.processors.JSONRenderer()]
-    handler = logging.StreamHandler(out)
+    for_people = write is not None or out.isatty()
+    render: Any = (
+        TerminalRenderer(colours=not os.environ.get("NO_COLOR")) if for_people else structlog.processors.JSONRenderer()
+    )
+    handler = PrintingHandler(write) if write is not None else logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=stamp,
@@ -52,7 +50,7 @@ def configure(level: str, *, stream: TextIO | None = None) -> None:
                 structlog.processors.StackInfoRenderer(),
                 structlog.processors.format_exc_info,
                 _redact,
-                *render,
+                render,
             ],
         )
     )
@@ -67,6 +65,7 @@ def configure(level: str, *, stream: TextIO | None = None) -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             *stamp,
+            *([_drop_untold] if for_people else []),
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -91,11 +90,8 @@ def _redact(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMappi
     return {name: redact_value(name, value) for name, value in event.items()}
 
 
-def _escape(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Make foreign text safe for a terminal; tracebacks keep their lines."""
-    return {
-        escape_controls(name): escape_controls(value, keep="\n\t" if name in _MULTILINE else "")
-        if isinstance(value, str)
-        else value
-        for name, value in event.items()
-    }
+def _drop_untold(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave out what a person need not read."""
+    if not is_told(str(event.get("event")), event):
+        raise importlib.import_module("structlog").DropEvent
+    return event

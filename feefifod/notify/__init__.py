@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import sdnotify
 
 _LONGEST_STATUS: Final = 300
 _SEND_TIMEOUT_SECONDS: Final = 1.0
+
+
+def is_under_systemd(environ: Mapping[str, str]) -> bool:
+    """Tell whether systemd itself started this process; what it started may start others with the same environment."""
+    return bool(environ.get("NOTIFY_SOCKET")) or environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
 
 class Notifier:

@@ -22,14 +22,14 @@ def read_key(source: Source, environ: Mapping[str, str]) -> SecretStr:
         ConfigError: there is none, or what is there cannot be a key.
     """
     variable = f"{source.upper()}_API_KEY"
-    key = environ.get(variable, "").strip()
+    key = _unquote(environ.get(variable, ""))
     place = variable
     folder = environ.get("CREDENTIALS_DIRECTORY", "")
     if not key and folder:
         path = Path(folder) / variable.lower()
         place = f"the credential {variable.lower()}"
         try:
-            key = path.read_text(encoding="utf-8").strip()
+            key = _unquote(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             key = ""
         except (OSError, UnicodeDecodeError) as error:
@@ -43,3 +43,12 @@ def read_key(source: Source, environ: Mapping[str, str]) -> SecretStr:
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError(f"{place} holds characters that no API key has", remedy="Copy the key again")
     return SecretStr(key)
+
+
+def _unquote(text: str) -> str:
+    """Take off blanks, and the quotes that `docker run --env-file` and hand-written files leave around a value."""
+    key = text.strip()
+    for quote in "\"'":
+        if len(key) > 1 and key[0] == key[-1] == quote:
+            return key[1:-1].strip()
+    return key

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from feefifod.sink.checksums import Checksum
 from feefifod.verify.groups import end_month, start_month
 from feefifod.verify.report import format_month
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,4 +90,4 @@ def name_months(months: Iterable[int]) -> str:
     listed = sorted(months)
     if len(listed) == 1:
         return format_month(listed[0])
-    return f"{len(listed)} months from {format_month(listed[0])} to {format_month(listed[-1])}"
+    return f"{count_of(len(listed), 'month')} from {format_month(listed[0])} to {format_month(listed[-1])}"

@@ -18,6 +18,7 @@ from feefifod.verify.pruned import name_months
 from feefifod.verify.repair import send_again
 from feefifod.verify.report import Difference, Kind, Report, Skipped
 from feefifod.verify.sweeping import Span
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -83,12 +84,21 @@ async def verify_recent(kit: Kit, since: datetime, *, repair: bool = True) -> Re
 async def _prepare(kit: Kit, *, repair: bool) -> _Verification:
     """Wait until the table is settled, and read what the ledger says of it."""
     table = kit.questdb.table
-    await kit.patiently(partial(wait_applied, kit.client, table))
     identity = await kit.patiently(partial(read_identity, kit.client, table))
     if identity is None:
+        loaded = await kit.patiently(kit.claims.count_done)
+        if not loaded:
+            raise Refused(
+                "there is nothing to verify: no file was loaded yet, and there is no table",
+                where=table,
+                remedy="The first file that is loaded makes it, or: feefifod setup-questdb-schema",
+            )
         raise Refused(
-            "there is no table of feefifod's", where=table, remedy="Create it with: feefifod setup-questdb-schema"
+            f"there is no table of feefifod's, and the ledger knows {count_of(loaded, 'loaded file')}",
+            where=table,
+            remedy="Was it dropped, or is this another server? Drop the files of ingested/ again to load them anew",
         )
+    await kit.patiently(partial(wait_applied, kit.client, table))
     verification = _Verification(kit, str(identity), repair, Report(table))
     await verification.reread()
     return verification

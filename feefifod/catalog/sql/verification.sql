@@ -23,6 +23,10 @@ WHERE f.state = 'done' AND NOT f.is_zip AND f.table_id = $1 AND f.archived <> 'p
     )
 ORDER BY f.loaded_at, f.id
 
+-- name: count_done
+-- Files that were loaded into any table.
+SELECT count(*) FROM file WHERE state = 'done' AND NOT is_zip
+
 -- name: read_pruned
 -- Files that were removed from the archive after their rows had been proven.
 SELECT * FROM file WHERE state = 'done' AND NOT is_zip AND table_id = $1 AND archived = 'pruned' ORDER BY id

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from feefifod.backfill import Report, Request, Tools, run_backfill
 from feefifod.errors import ConfigError, Refused
-from feefifod.model import Asset, Category, Source
+from feefifod.model import Asset, Category, Frame, Source
+from feefifod.sink import Lane, Receipt
 from tests.integration.backfill.conftest import LAST, Bench, add_asset, paths, sessions
 from tests.support.embedded import fetch, query
 from tests.support.fake_api import respond
@@ -355,4 +357,48 @@ async def test_a_table_that_is_replaced_meanwhile_is_noticed(bench: Bench, tools
 
     with pytest.raises(Refused):
         await run_backfill(tools, Request(source=Source.MASSIVE, ticker="AAPL", start=MARCH), Dropper())
+    assert await fetch(bench.dsn, "SELECT outcome FROM backfill_run") == "failed"
+
+
+class CarelessLane:
+    """Acknowledges everything, but loses candles or writes another close, for so many times."""
+
+    def __init__(self, lane: Lane, times: int, *, lose: bool) -> None:
+        self.lane = lane
+        self.times = times
+        self.lose = lose
+        self.name = lane.name
+
+    async def send(self, frame: Frame) -> Receipt:
+        if self.times:
+            self.times -= 1
+            if self.lose:
+                return Receipt(len(frame.time_us), self.name, 0.0, 1)
+            frame = replace(frame, close=np.nextafter(frame.close, np.inf))
+        return await self.lane.send(frame)
+
+    async def close(self) -> None:
+        await self.lane.close()
+
+
+@pytest.mark.parametrize("lose", [True, False])
+async def test_candles_are_proven_to_the_last_bit_and_sent_again(bench: Bench, tools: Tools, lose: bool) -> None:
+    await add_asset(tools, "AAPL")
+    bench.massive.trade("AAPL", sessions(MARCH))
+    careless = replace(tools, lane=CarelessLane(tools.lane, 1, lose=lose))
+
+    report = await run_backfill(careless, Request(source=Source.MASSIVE, ticker="AAPL", start=MARCH))
+
+    assert not report.failed
+    bars = bench.massive.bars["AAPL"]
+    assert [close for _, _, close in bench.rows()] == [bars[day].c for day in sessions(MARCH)]
+
+
+async def test_a_table_that_never_holds_what_it_acknowledges_fails_the_run(bench: Bench, tools: Tools) -> None:
+    await add_asset(tools, "AAPL")
+    bench.massive.trade("AAPL", sessions(MARCH))
+    careless = replace(tools, lane=CarelessLane(tools.lane, 99, lose=True))
+
+    with pytest.raises(Refused, match="does not hold 9 of 9 candles"):
+        await run_backfill(careless, Request(source=Source.MASSIVE, ticker="AAPL", start=MARCH))
     assert await fetch(bench.dsn, "SELECT outcome FROM backfill_run") == "failed"

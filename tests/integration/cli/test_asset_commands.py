@@ -155,6 +155,37 @@ def test_an_import_creates_all(project: Project) -> None:
     assert shown == [("EUR", "Euro", "CURRENCY", "USD", ""), ("AAPL", "Apple, Inc.", "STOCK", "USD", "phones")]
 
 
+def test_the_header_names_the_columns(project: Project) -> None:
+    file = project.folder / "assets.csv"
+    file.write_text("Category,NAME,ticker\nSTOCK,Apple,AAPL\n")
+
+    project.succeed("assets", "import", str(file))
+
+    [asset] = project.succeed("assets", "list", "--json").document
+    assert (asset["ticker"], asset["name"], asset["category"]) == ("AAPL", "Apple", "STOCK")
+    assert (asset["quote_currency"], asset["description"]) == ("USD", "")
+
+
+def test_each_fault_of_each_line_is_listed(project: Project) -> None:
+    file = project.folder / "assets.csv"
+    file.write_text("ticker,name,category\n" + "A B,,BOND\n" * 60)
+
+    outcome = project.run("assets", "import", str(file))
+
+    assert outcome.code == 1
+    places = [line.removeprefix(f"feefifod: {file}:").partition(":")[0] for line in outcome.err.splitlines()[:-1]]
+    assert places == [str(line) for line in range(2, 62) for _ in range(3)]
+
+
+def test_a_ticker_in_another_case_is_proposed(project: Project) -> None:
+    create(project, "AAPL")
+
+    for command in (["assets", "set", "aapl", "--active", "no"], ["assets", "set", "AAPLE", "--active", "no"]):
+        outcome = project.run(*command)
+        assert outcome.code == 1
+        assert "Did you mean AAPL?" in outcome.err
+
+
 def test_an_import_is_all_or_nothing_and_names_every_line(project: Project) -> None:
     create(project, "OLD")
     file = project.folder / "assets.csv"
@@ -186,7 +217,8 @@ def test_an_import_is_all_or_nothing_and_names_every_line(project: Project) -> N
     [
         (b"", "columns"),
         (b"ticker,name\nA,a\n", "columns"),
-        (f"{HEADER},tier\n".encode(), "columns"),
+        (f"{HEADER},colour\n".encode(), "unknown columns 'colour'"),
+        (b"ticker,name,category,Name\nA,a,STOCK,b\n", "twice 'name'"),
         (f"{HEADER}\n".encode(), "no asset"),
         (b"\xff\xfe\x00", "UTF-8"),
         (f'{HEADER}\nA,"a,STOCK,USD,\n'.encode(), ":2: is no CSV"),

@@ -22,7 +22,7 @@ def test_from_start_to_end(world: World, systemd: Systemd, port: int) -> None:
     assert ask(port, "/readyz").status == 200
 
     world.wait_finished(1)
-    wait_until(lambda: any("1 files and 500 rows" in state for state in systemd.states), what="a telling status")
+    wait_until(lambda: any("1 file and 500 rows" in state for state in systemd.states), what="a telling status")
     fed = systemd.messages.count("WATCHDOG=1")
     wait_until(lambda: systemd.messages.count("WATCHDOG=1") > fed + 2, what="three more signs of life")
 
@@ -43,7 +43,7 @@ def test_from_start_to_end(world: World, systemd: Systemd, port: int) -> None:
 def test_a_reload_changes_what_can_change(world: World, port: int) -> None:
     """Intervals and the log level change at once; a folder does not, and that is said; a bad file changes nothing."""
     world.configure(watch={"intervals": [60]})
-    daemon = world.start()
+    daemon = world.start("run", "--reload-on-hangup")
     daemon.wait_for("watching")
     world.drop("XBTUSD_60.csv", samples.file(50, interval=60))
     world.drop("XBTUSD_240.csv", samples.file(40, interval=240))
@@ -79,10 +79,42 @@ def test_a_reload_changes_what_can_change(world: World, port: int) -> None:
 
 def test_a_hangup_during_the_start_is_kept_for_later(world: World) -> None:
     """It must not end the process, as it would by default."""
-    daemon = world.start()
+    daemon = world.start("run", "--reload-on-hangup")
     daemon.wait_for("starting")
     daemon.signal(signal.SIGHUP)
     daemon.wait_for("reloaded")
+    daemon.stop()
+
+
+def test_without_systemd_a_hangup_drains_as_a_closed_terminal_should(world: World) -> None:
+    """The kernel and the shell both tell of it: the second one does not cut."""
+    world.drop("XBTUSD_60.csv", samples.file(50, interval=60))
+    daemon = world.start()
+    daemon.wait_for("watching")
+    world.wait_finished(1)
+
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for("draining")
+    daemon.signal(signal.SIGHUP)
+
+    assert daemon.wait(20) == 0, daemon.text[-3000:]
+    assert daemon.events("reloaded") == daemon.events("cut") == []
+    world.check()
+
+
+def test_what_nohup_started_outlives_its_terminal(world: World) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # What nohup does, and children inherit.
+    try:
+        daemon = world.start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    daemon.wait_for("watching")
+
+    daemon.signal(signal.SIGHUP)
+    world.drop("XBTUSD_60.csv", samples.file(50, interval=60))
+    world.wait_finished(1)
+
+    assert daemon.events("draining") == daemon.events("reloaded") == []
     daemon.stop()
 
 

@@ -72,7 +72,7 @@ def test_healthy_servers_before_and_after_the_first_file(project: Project) -> No
     assert {"QuestDB", "QuestDB version", "QuestDB table", "PostgreSQL", "clock", "ledger"} <= {
         finding["check"] for finding in findings(after) if finding["level"] == "ok"
     }
-    assert f"{project.table}: 1 rows, by DAY, DEDUP on its five keys" in after.out
+    assert f"{project.table}: 1 row, by DAY, DEDUP on its five keys" in after.out
     counts = {level: len([f for f in findings(after) if f["level"] == level]) for level in ("ok", "warning", "error")}
     document = after.document
     assert (document["ok"], document["warnings"], document["errors"]) == tuple(counts.values())
@@ -158,7 +158,7 @@ def test_work_of_a_dead_process_and_files_that_are_gone(project: Project, postgr
         finding for finding in bad(project.succeed("doctor", "--json"), "warning") if "ledger" in finding["check"]
     ]
 
-    assert left["what"] == "1 files in work left by process 7 on elsewhere"
+    assert left["what"] == "1 file in work left by process 7 on elsewhere"
     assert "/nowhere/c.csv" in gone["what"]
 
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import shutil
 import struct
 import subprocess
@@ -156,3 +157,40 @@ def test_a_pipe_is_not_cut(project: Project, pair: Endpoints, monkeypatch: pytes
     lines = project.succeed("status").out.splitlines()
 
     assert any(line.rstrip().endswith("empty 0") for line in lines if line.startswith("files"))
+
+
+IN_A_SESSION = """
+import os, sys
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)
+for number in (0, 1, 2):
+    os.dup2(terminal, number)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Makes a terminal the controlling one, as a window does for its shell."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="terminals end differently elsewhere")
+def test_the_daemon_speaks_to_people_and_ends_with_their_terminal(project: Project) -> None:
+    with (project.folder / "config.toml").open("a") as file:
+        file.write('[http]\nlisten = ""\n')
+    project.drop("XBTUSD_60.csv", candle(1_499_997_600))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_SESSION, os.ttyname(theirs), str(FEEFIFOD), "run"], cwd=project.folder
+    )
+    shown = b""
+    while b"ingested/ohlcv" not in shown and process.poll() is None:
+        if select.select([ours], [], [], 1.0)[0]:
+            shown += os.read(ours, 65536)
+
+    os.close(theirs)
+    os.close(ours)
+
+    assert process.wait(60) == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r", "").splitlines()
+    assert any(re.fullmatch(r"\d\d:\d\d:\d\d watching .*/data", line) for line in lines), lines
+    assert any(
+        re.search(r"\d\d:\d\d:\d\d XBTUSD_60.csv: 1 candle of BTC/USD, 60 min, in \d+\.\d s → .*ohlcv", line)
+        for line in lines
+    ), lines

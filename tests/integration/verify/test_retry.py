@@ -45,7 +45,7 @@ def test_refused_files_and_rows_are_listed(bench: Bench) -> None:
     assert all(reject["when"].startswith("20") for reject in found.values())
     people = bench.run("rejects").out
     assert "line 6: 1 field instead of 7: oops" in people
-    assert "2 refused files, 1 files loaded without their bad rows" in people
+    assert "2 refused files, 1 file loaded without bad rows" in people
 
 
 def test_a_reason_that_was_removed_is_known_to_the_ledger(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from tests.integration.verify.conftest import Bench, places
 from tests.support import samples
+from tests.support.embedded import query
 
 DAY = 86_400
 OTHER_MONTH = samples.START + 30 * DAY  # December 2023; START lies in November.
@@ -270,6 +271,7 @@ def test_without_a_table_there_is_nothing_to_compare_with(bench: Bench) -> None:
     outcome = bench.run("verify")
 
     assert outcome.code == 1
+    assert "nothing to verify: no file was loaded yet" in outcome.err
     assert "setup-questdb-schema" in outcome.err
 
 
@@ -292,3 +294,13 @@ def test_whatever_came_in_over_whatever_else_is_understood(bench: Bench) -> None
 
         assert bench.verify(code=0)["series"] == 1
     assert len(bench.stored()) == 60
+
+
+def test_a_table_that_is_gone_is_named_with_what_was_in_it(bench: Bench) -> None:
+    bench.load({"XBTUSD_60.csv": b"1704067200,1,2,0.5,1.5,10,3\n"})
+    query(bench.world.questdb_url, f'DROP TABLE "{bench.world.table}"')
+
+    outcome = bench.run("verify")
+
+    assert outcome.code == 1
+    assert "the ledger knows 1 loaded file" in outcome.err

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feefifod.alerts import Alerter
+from feefifod.alerts import Alert, Alerter
 
 CONDITIONS = st.lists(st.dictionaries(st.sampled_from("abcde"), st.just("why"), max_size=5), max_size=30)
 
@@ -41,3 +44,15 @@ def test_raised_and_resolved_take_turns_and_the_limit_holds(rounds: list[dict[st
         assert states == ["raised", "resolved"] * (len(states) // 2) + ["raised"] * (len(states) % 2)
     for now, _, _ in told:
         assert sum(0 <= now - at <= 3600 for at, _, _ in told) <= limit
+
+
+def test_the_document_is_what_the_monitoring_page_promises() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/monitoring/README.md").read_text(encoding="utf-8")
+    promised = json.loads(page.rpartition("```json\n")[2].partition("```")[0])
+
+    for state in ("raised", "resolved", "happened"):
+        document = Alert("suspended", state, "the disk is full").document("db1", "2026-01-02T03:04:05+00:00")
+        assert document.keys() == promised.keys()
+        # Slack and Discord show this alone.
+        assert document["text"] == f"feefifod on db1: suspended {state}: the disk is full"
+        assert (document["host"], document["name"], document["state"]) == ("db1", "suspended", state)

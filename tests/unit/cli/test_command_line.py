@@ -139,6 +139,14 @@ class TestExitCodes:
         assert self.end(kind("it is wrong", where="a\nb.csv:3", remedy="Mend it")) == code
         assert capsys.readouterr().err == "feefifod: a\\nb.csv:3: it is wrong. Mend it\n"
 
+    def test_an_answer_of_several_lines_is_one_line(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.end(Refused("the server says:\n  no\r\n", remedy="Ask\nagain")) == 1
+        assert capsys.readouterr().err == "feefifod: the server says: no. Ask again\n"
+
+    def test_a_question_has_no_full_stop(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.end(ConfigError("there is no terminal to ask on: Ingest 1 file?", remedy="Add --yes")) == 2
+        assert capsys.readouterr().err == "feefifod: there is no terminal to ask on: Ingest 1 file? Add --yes\n"
+
     def test_errors_of_a_task_group_are_unpacked(self, capsys: pytest.CaptureFixture[str]) -> None:
         inner = ExceptionGroup("tasks", [ConfigError("two")])
         assert self.end(ExceptionGroup("tasks", [Refused("one"), inner])) == 2
@@ -315,3 +323,19 @@ class TestProcess:
                 check=False,
             )
             assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["servers"], ["config"], ["assets"]])
+def test_without_a_command_the_help_is_shown_as_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The very first thing that a new user types."""
+    assert run_command_line(arguments) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("Usage: feefifod")
+    assert "\\n" not in shown
+    assert "\nCommands:\n" in shown
+
+
+def test_no_output_at_all_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service may be started with its outputs closed."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert run_command_line(["config", "check", "--help"]) in (0, 1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import click
 import pytest
@@ -100,3 +103,25 @@ def test_json_is_one_document_for_any_name(capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert out.isascii()
     assert json.loads(out) == document
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "ä → b ≤ 語\n"),
+        ("iso-8859-1", "ä -> b <= ?\n"),
+        ("ascii", "? -> b <= ?\n"),
+        ("cp1252", "ä -> b <= ?\n"),
+    ],
+)
+def test_characters_that_a_terminal_lacks_are_replaced(encoding: str, shown: str) -> None:
+    code = (
+        "import sys; from feefifod.cli.console import make_console, replace_unprintable; replace_unprintable();"
+        "print('ä → b ≤ 語'); print('ä → b ≤ 語', file=sys.stderr); make_console().print('ä → b ≤ 語')"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment)
+
+    assert result.stdout.decode(encoding) == 2 * shown
+    assert result.stderr.decode(encoding) == shown

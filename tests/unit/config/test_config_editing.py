@@ -186,3 +186,10 @@ def test_every_key_of_the_default_stands_on_a_line_of_its_own(file: Path) -> Non
     commented = {"schedules", *(key for key in leaf_keys() if key.startswith("tiers."))}
     for key in set(leaf_keys()) - commented:
         assert loaded.origins[key].startswith(f"{file}:"), key
+
+
+def test_a_key_may_be_typed_with_its_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("")
+    set_value(file, '"watch.settle_seconds"', "2", {})
+    assert "settle_seconds = 2" in file.read_text()

@@ -215,3 +215,36 @@ def test_escaped_text_is_harmless_and_plain_text_unchanged(text: str) -> None:
 
 def test_undecodable_names_are_escaped() -> None:
     assert log.escape_controls("a\udcffb") == r"a\udcffb"
+
+
+def test_a_terminal_reads_sentences(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.chdir(tmp_path)
+    stream = Terminal()
+    log.configure("info", stream=stream)
+    done = {"rows": 888, "rejected": 0, "ticker": "ETH", "quote": "EUR", "interval_minutes": 60, "seconds": 0.61}
+    place = str(tmp_path / "ingested/ohlcv")
+    logger().info("file_done", file="ETHEUR_60.csv", to=f"{place}/ETHEUR_60.csv", **done)
+    logger().info("file_done", file="ETHEUR_60.csv", to=f"{place}/ETHEUR_60.2026.csv", **done | {"rejected": 1})
+    logger().warning("file_rejected", file="A_60.csv", reason="no good row", to="/elsewhere/A_60.csv")
+    logger().warning("trouble", reason="it is full", where="/srv", remedy="Free some space", again_in_seconds=2.0)
+    logger().info("batch_started", files=1, bytes=10, lane="ilp")
+    logger().info("file_done", file="of an older version")
+
+    lines = stream.getvalue().splitlines()
+    assert all(line[2] == line[5] == ":" for line in lines)
+    assert [line[9:] for line in lines] == [
+        "ETHEUR_60.csv: 888 candles of ETH/EUR, 60 min, in 0.6 s → ingested/ohlcv",
+        "ETHEUR_60.csv: 888 candles of ETH/EUR, 60 min, in 0.6 s → ingested/ohlcv/ETHEUR_60.2026.csv;"
+        " 1 bad row set aside in rejected/ETHEUR_60.csv.rows.csv",
+        "warning: A_60.csv: refused: no good row → /elsewhere",
+        "warning: /srv: it is full. Free some space; tried again in 2 s",
+        "file done of an older version",
+    ]
+
+
+def test_a_pipe_gets_each_event_whole() -> None:
+    stream = io.StringIO()
+    log.configure("info", stream=stream)
+    logger().info("batch_started", files=1, bytes=10, lane="ilp")
+    assert [event["event"] for event in events(stream)] == ["batch_started"]
