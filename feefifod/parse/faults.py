@@ -174,11 +174,13 @@ def _explain_grid(times: Sequence[int], interval_minutes: int, *, all_rows: bool
     step = interval_minutes * 60
     offsets = {time % step for time in times}
     if all_rows and len(times) >= 3 and len(offsets) == 1:
-        minutes = offsets.pop() / 60
+        offset = offsets.pop()
+        amount = f"{offset} seconds" if offset % 60 else f"{offset // 60} minutes"
+        zone = offset % 900 == 0  # There are time zones of quarters of hours.
         return BadInput(
-            f"its times are {minutes:g} minutes beside the grid of {interval_minutes} minutes, as those of another"
-            " time zone are",
-            remedy="Write the times in UTC",
+            f"each of its times is {amount} after the grid of {_name(interval_minutes)}"
+            + (", as in another time zone" if zone else ""),
+            remedy="Write the times in UTC" if zone else "A candle's time is its beginning",
         )
     guess = _guess_interval(times)
     if not guess:

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from feefifod.errors import Unavailable
-from feefifod.model import INT_NULL
+from feefifod.model import INT_NULL, Series
 from feefifod.parse.head import inspect_head
 from feefifod.parse.rows import Reject, RowsChunk, has_only_six_fields, read_rows
 
@@ -26,9 +26,16 @@ SIX = b"1381017600,122.0,124.0,121.0,123.0,0.1\n"
 NAMES = b"timestamp,open,high,low,close,volume,trades\n"
 
 
-def read_all(data: bytes, *, fields: int | None = None, chunk_bytes: int = 1 << 20, short: bool = False) -> RowsChunk:
+def read_all(
+    data: bytes,
+    *,
+    fields: int | None = None,
+    chunk_bytes: int = 1 << 20,
+    short: bool = False,
+    series: Series | None = None,
+) -> RowsChunk:
     """Read a file and put its chunks together; the candles become a list of rows in `candles`."""
-    head = inspect_head(data[:16384])
+    head = inspect_head(data[:16384], series)
     if fields is not None:
         head = replace(head, fields=fields)
     chunks = list(
@@ -39,6 +46,7 @@ def read_all(data: bytes, *, fields: int | None = None, chunk_bytes: int = 1 << 
             latest_seconds=LATEST,
             chunk_bytes=chunk_bytes,
             terminated=data.endswith(b"\n"),
+            series=series,
         )
     )
     for chunk in chunks:
@@ -100,7 +108,9 @@ def reference_row(line: bytes, fields: int, below_header: bool) -> tuple[float, 
     return (int(time), *rest[:5], int(rest[5]))
 
 
-def reference(data: bytes, start: int, fields: int, below_header: bool) -> tuple[list[tuple[float, ...]], list[int], int]:
+def reference(
+    data: bytes, start: int, fields: int, below_header: bool
+) -> tuple[list[tuple[float, ...]], list[int], int]:
     """Give the good rows, the numbers of the refused lines, and how many lines are blank."""
     good, bad, blanks = [], [], 0
     lines = data[start:].split(b"\n")
