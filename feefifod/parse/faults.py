@@ -15,6 +15,7 @@ from feefifod.model import INT_NULL, INTERVALS, Candles
 from feefifod.parse.rows import Reject
 
 _EXAMPLES: Final = 50
+_MOST_CAUSES: Final = 100
 _TEXT_LETTERS: Final = 120
 _COLUMN: Final = re.compile(r"^(?:time|open|high|low|close|volume|trade count) (?=is )")
 _COUNT: Final = re.compile(r"^[0-9]+ fields?(?= instead)")
@@ -48,7 +49,9 @@ class Faults:
     def add(self, rejects: Sequence[Reject]) -> None:
         """Count these rows."""
         for reject in rejects:
-            cause = _COUNT.sub("another number of fields", _COLUMN.sub("", reject.reason))
+            cause = _COUNT.sub("another number of fields", _COLUMN.sub("", reject.reason)).partition(" (")[0]
+            if len(self.counts) >= _MOST_CAUSES and cause not in self.counts:
+                cause = "others"
             self.counts[cause] += 1
             examples = self.examples.setdefault(cause, [])
             if len(examples) < _EXAMPLES:
