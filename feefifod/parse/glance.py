@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,7 +10,7 @@ from feefifod.errors import BadInput
 from feefifod.model import INTERVALS, Candles
 from feefifod.parse.columns import is_strictly_increasing, parse_fast, times_are_regular
 from feefifod.parse.faults import find_coarser
-from feefifod.parse.line import EARLIEST_SECONDS, parse_line
+from feefifod.parse.line import EARLIEST_SECONDS
 
 _PLACES: Final = 8
 _LINES: Final = 3
@@ -52,6 +52,15 @@ class Pieces:
         """Return the complete lines of a piece."""
         return self.read(size, offset).split(b"\n")[0 if offset == self.start else 1 : -1]
 
+    def parse(self, lines: Sequence[bytes]) -> Candles | None:
+        """Return the candles of these lines; None when one of them is bad, or there is none."""
+        candles = parse_fast(b"\n".join([*lines, b""]), self.fields) if lines else None
+        if candles is None or not times_are_regular(
+            candles.time_seconds, self.interval_minutes, EARLIEST_SECONDS, self.latest_seconds
+        ):
+            return None
+        return candles
+
 
 def glance(file: Pieces) -> Glance:
     """Look at a few rows.
@@ -59,20 +68,15 @@ def glance(file: Pieces) -> Glance:
     A part of the file that is larger than half of it is certainly met, and scattered bad rows are met almost surely:
     the chance to miss rows of which half are bad is 1 in 16 million.
     """
-    times = []
+    lines: list[bytes] = []
     for place in range(_PLACES):
         offset = file.start + (file.size - file.start) * place // _PLACES
-        for line in file.lines(offset, _PLACE_BYTES)[:_LINES]:
-            if line.strip():
-                try:
-                    row = parse_line(line, file.interval_minutes, file.fields, file.latest_seconds)
-                    times.append(row.time_seconds)
-                except BadInput:
-                    return Glance(irregular=True)
-    if not times:
-        return Glance(irregular=True)  # Lines of more than half a kilobyte.
+        lines += [line for line in file.lines(offset, _PLACE_BYTES)[:_LINES] if line.strip()]
+    rows = file.parse(lines)
+    if rows is None:
+        return Glance(irregular=True)
     longer = [minutes for minutes in INTERVALS if minutes > file.interval_minutes]
-    if not any(all(time % (minutes * 60) == 0 for time in times) for minutes in longer):
+    if not any(not (rows.time_seconds % (minutes * 60)).any() for minutes in longer):
         return Glance()
     return Glance(wrong=_look_closer(file))
 
@@ -84,10 +88,8 @@ def _look_closer(file: Pieces) -> BadInput | None:
     if file.size - file.start > _CLOSER_BYTES:
         offsets += [(file.start + file.size) // 2, file.size - _CLOSER_BYTES]
     for offset in offsets:
-        candles = parse_fast(b"\n".join([*file.lines(offset, _CLOSER_BYTES), b""]), file.fields)
+        candles = file.parse(file.lines(offset, _CLOSER_BYTES))
         if candles is None or not is_strictly_increasing(candles.time_seconds):
             return None  # It will be put in order first, and judged by all of its rows.
-        if not times_are_regular(candles.time_seconds, file.interval_minutes, EARLIEST_SECONDS, file.latest_seconds):
-            return None
         pieces.append(candles)
     return find_coarser(pieces, file.interval_minutes)
