@@ -2,9 +2,18 @@
 
 from feefifod.archive.move import forget_draft, move_file, rename_exclusive, rename_group, sync_folders
 from feefifod.archive.packing import PACKED_SUFFIX, hash_packed, pack_file, remove_drafts, unpack_file
-from feefifod.archive.reasons import REASON_SUFFIX, ROWS_SUFFIX, Refusal, RejectedRows, keep_rows, reject_file
+from feefifod.archive.reasons import (
+    HEADER_NOTE,
+    REASON_SUFFIX,
+    ROWS_SUFFIX,
+    Refusal,
+    RejectedRows,
+    keep_rows,
+    reject_file,
+)
 
 __all__ = [
+    "HEADER_NOTE",
     "PACKED_SUFFIX",
     "REASON_SUFFIX",
     "ROWS_SUFFIX",

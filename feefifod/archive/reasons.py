@@ -28,18 +28,21 @@ if TYPE_CHECKING:
 
 REASON_SUFFIX: Final = ".reason.json"
 ROWS_SUFFIX: Final = ".rows.csv"
+HEADER_NOTE: Final = "not refused: the header, which names the columns of the rows below"
 _MOST_ROWS_BYTES: Final = 256 * 1024 * 1024
 
 
 class RejectedRows:
     """Collects the bad rows of one file in scratch space: line number, reason, text.
 
-    What exceeds 256 MiB is only counted: the file itself, kept in `ingested/`, still has the text.
+    Where a header names the columns of these rows, it stands above them, so that they mean the same when they are
+    taken in again. What exceeds 256 MiB is only counted: the file itself, kept in `ingested/`, still has the text.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._full = False
+        self._header: tuple[int, str] | None = None
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -68,7 +71,11 @@ class RejectedRows:
         if self._full:
             return
         with self._writing():
-            self._writer.writerows((reject.line, reject.reason, reject.text) for reject in rejects)
+            for reject in rejects:
+                if reject.header not in (None, self._header):
+                    self._header = reject.header
+                    self._writer.writerow((self._header[0], HEADER_NOTE, self._header[1]))
+                self._writer.writerow((reject.line, reject.reason, reject.text))
             if self._file.tell() > _MOST_ROWS_BYTES:
                 self._full = True
                 self._writer.writerow(("", "more rows were refused; see the file itself", ""))

@@ -8,13 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from feefifod.archive import PACKED_SUFFIX, REASON_SUFFIX
 from feefifod.cli.tables import count_rows
 from feefifod.discover import Found, Settler, is_part, list_parts, look_at, zip_name
+from feefifod.errors import BadInput
 from feefifod.ingest.candidates import why_unwanted
-from feefifod.model import FileState
+from feefifod.model import FileState, Series
+from feefifod.parse.head import inspect_head
+from feefifod.parse.header import describe_layout
 from feefifod.parse.names import Kind, Verdict, judge
 from feefifod.parse.tiers import tier_of
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from feefifod.config import Settings
     from feefifod.model import Tier
     from feefifod.servers import DaemonInfo
+
+_HEAD_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +167,11 @@ class Explainer:
             earlier.append(f"an earlier file of this path {_ANSWERS[record.state]}: {_retell(record)}")
         if not settlement.complete:
             return case.say("is not picked up yet", settlement.reason, *earlier, state=FileState.WAITING)
-        notes = [self._name_daemon(), *earlier]
+        header, understood = _read_header(case)
+        notes = [header, self._name_daemon(), *earlier]
         if record is not None and record.state is FileState.WAITING:
             notes.insert(0, record.reason)
-        refused = case.verdict.kind is Kind.INVALID
+        refused = case.verdict.kind is Kind.INVALID or not understood
         return case.say("will be refused" if refused else "will be picked up", *notes, state=FileState.WAITING)
 
     def _find_obstacle(self, found: Found) -> str | None:
@@ -264,6 +270,23 @@ def _lies_at(record: FileRecord, path: str) -> bool:
 def _unless_named(reason: str, verdict: Verdict) -> str:
     """Drop a reason that is already what the name says."""
     return "" if reason == verdict.reason else reason
+
+
+def _read_header(case: _Case) -> tuple[str, bool]:
+    """Say how the header of an OHLCVT file is read, "" without one, and whether it is understood."""
+    pair, minutes = case.verdict.pair, case.verdict.interval_minutes
+    if pair is None or minutes is None:
+        return "", True
+    try:
+        with Path(case.path).open("rb") as file:
+            layout = inspect_head(
+                file.read(_HEAD_BYTES), Series(pair.ticker, pair.category, pair.quote, minutes)
+            ).layout
+    except OSError:
+        return "", True  # Who loads it may be allowed to read it.
+    except BadInput as error:
+        return str(error), False
+    return ("" if layout is None else describe_layout(layout)), True
 
 
 def _read_reason(path: str) -> str:

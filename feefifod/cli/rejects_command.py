@@ -127,9 +127,9 @@ def list_rejects(folder: Path, records: Mapping[bytes, RejectRecord]) -> list[Re
         if name.endswith(ROWS_SUFFIX):
             main = name.removesuffix(ROWS_SUFFIX)
             if main not in names:
-                count = _count_rows(path)
+                count, examples = _count_rows(path), _read_examples(path)
                 reason = f"{count_of(count, 'row')} {'was' if count == 1 else 'were'} refused, the others are loaded"
-                found.append(Reject(main, "done", reason, count, path, _changed(path), path, _read_examples(path)))
+                found.append(Reject(main, "done", reason, count, path, _changed(path), path, examples))
             continue
         rows = folder / (name + ROWS_SUFFIX)
         reason, count, when = _explain(path, records.get(os.fsencode(path)))
@@ -157,15 +157,21 @@ def _changed(path: Path) -> datetime:
 
 
 def _count_rows(path: Path) -> int:
+    from feefifod.archive import HEADER_NOTE  # noqa: PLC0415 - help must not wait for it
+
     with path.open("rb") as file:
-        lines = sum(piece.count(b"\n") for piece in iter(lambda: file.read(_COUNT_BYTES), b""))
+        pieces = iter(lambda: file.read(_COUNT_BYTES), b"")
+        # The header of the file itself is a row of the list, so that the rows below it keep their meaning.
+        lines = sum(piece.count(b"\n") - piece.count(HEADER_NOTE.encode()) for piece in pieces)
     return max(lines - 1, 0)
 
 
 def _read_examples(path: Path) -> tuple[tuple[str, str, str], ...]:
+    from feefifod.archive import HEADER_NOTE  # noqa: PLC0415 - help must not wait for it
+
     with path.open(encoding="utf-8", errors="backslashreplace", newline="") as file, suppress(csv.Error):
-        rows = islice(csv.reader(file), 1, 1 + _EXAMPLES)
-        return tuple((row[0], row[1], row[2]) for row in rows if len(row) >= 3)
+        rows = (row for row in islice(csv.reader(file), 1, None) if len(row) >= 3 and row[1] != HEADER_NOTE)
+        return tuple((row[0], row[1], row[2]) for row in islice(rows, _EXAMPLES))
     return ()
 
 

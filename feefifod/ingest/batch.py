@@ -44,12 +44,14 @@ class Batch:
 
     Attributes:
         unreadable: paths of files that were given back because the system cannot read them, and what it says.
+        partly_sent: files that became irregular when rows of theirs may have been sent.
     """
 
     tools: Tools
     claim: Claim
     scratch: Path
     unreadable: dict[bytes, str] = field(default_factory=dict)
+    partly_sent: set[int] = field(default_factory=set)
     _trouble: Unavailable | None = None
     _ended: list[Ended] = field(default_factory=list)
     _begun: float = field(default_factory=time.monotonic)
@@ -113,6 +115,7 @@ class Batch:
         # Else the checkpoint, which speaks for files that are in order alone, is worth more than one sweep for all.
         while ready:
             met = await self._load(ready, ordered, started)
+            self.partly_sent |= met
             irregular += [inspection for inspection in ready if inspection.file.id in met]
             ordered = await self._order(irregular)
             ready, irregular = [i for i in irregular if i.file.id in ordered], []
@@ -188,7 +191,11 @@ class Batch:
         structlog.get_logger().warning("file_unreadable", file=file.name, reason=why, remedy=remedy)
 
     async def _order(self, inspections: Sequence[Inspection]) -> dict[int, Ordered]:
-        """Put irregular files in order; one without a good row is refused. Returns what can be loaded."""
+        """Put irregular files in order; returns what can be loaded.
+
+        One without a good row is refused, and one that is wrong as a whole: but a refused file leaves no rows, so one
+        of which rows may have been sent loses only its bad rows. (The first look finds the wrong ones before.)
+        """
         results: dict[int, Ordered] = {}
         for inspection in inspections:
             file = inspection.file
@@ -211,11 +218,12 @@ class Batch:
                 await self._give_back([file], str(error))
                 continue
             reach(Step.ORDERED)
-            if ordered.rows:
-                results[file.id] = ordered
-            elif ordered.rejected:
-                reason = f"none of its {count_of(ordered.rejected, 'row')} is good"
+            partly_sent = file.irregular or file.id in self.partly_sent
+            if ordered.wrong is not None and not (ordered.rows and partly_sent):
+                reason = str(ordered.wrong)
                 await self._mark([Ending(file.id, FileState.REJECTED, reason, ordered.rejected)], None)
+            elif ordered.rows:
+                results[file.id] = ordered
             else:
                 await self._mark([Ending(file.id, FileState.EMPTY, "it holds no data row")], None)
         return results

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -12,6 +14,8 @@ from anyio import to_thread
 
 from feefifod.discover import open_drop, stamp_of
 from feefifod.errors import BadInput
+from feefifod.ingest.order import latest_seconds
+from feefifod.parse.glance import Pieces, glance
 from feefifod.parse.head import Head, inspect_head
 from feefifod.pulse import beat
 
@@ -116,14 +120,31 @@ def _look(fd: int, file: ClaimedFile) -> Inspection:
     if blank:
         return Inspection(file, sha256=sha256, empty=True)
     try:
-        head = inspect_head(start)
+        head = inspect_head(start, file.series)
     except BadInput as error:
         return Inspection(file, sha256=sha256, refusal=str(error))
     if head.data_start >= file.stamp.size:
         return Inspection(file, sha256=sha256, empty=True)
     terminated = os.pread(fd, 1, file.stamp.size - 1) == b"\n"
-    irregular = file.irregular or not terminated or head.fields == 6
-    return Inspection(file, head, sha256, irregular=irregular)
+    irregular = file.irregular or not terminated or head.irregular
+    if irregular:
+        return Inspection(file, head, sha256, irregular=True)
+    pieces = Pieces(
+        partial(_read_at, fd, start),
+        head.data_start,
+        file.stamp.size,
+        head.fields,
+        file.series.interval_minutes,
+        latest_seconds(time.time()),
+    )
+    seen = glance(pieces)
+    refusal = "" if seen.wrong is None else str(seen.wrong)
+    return Inspection(file, head, sha256, irregular=seen.irregular, refusal=refusal)
+
+
+def _read_at(fd: int, start: bytes, size: int, offset: int) -> bytes:
+    """Read a piece of a file whose beginning is known."""
+    return start[offset : offset + size] if offset + size <= len(start) else os.pread(fd, size, offset)
 
 
 def _hash(fd: int) -> tuple[bytes, bool]:

@@ -27,7 +27,7 @@ def order_one(tools: Tools, file: ClaimedFile, scratch: Path) -> Ordered:
     """Sort a file's good rows into scratch files. Blocking; meant for a worker thread.
 
     Raises:
-        BadInput: it is not text at all.
+        BadInput: it is not text at all, or its header cannot be understood.
         FileNotFoundError: it is gone or has changed. OSError: it cannot be read.
         Unavailable: scratch space cannot be written.
     """
@@ -50,6 +50,7 @@ def order_one(tools: Tools, file: ClaimedFile, scratch: Path) -> Ordered:
             scratch=scratch / str(file.id),
             chunk_rows=tools.pipeline.window_rows,
             on_rejects=rejected.add,
+            series=file.series,
         )
 
 

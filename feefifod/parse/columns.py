@@ -5,6 +5,7 @@ Everything here either gives exactly what `line.parse_line` gives, to the bit, o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +17,8 @@ from feefifod.parse.line import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from feefifod.parse.header import Layout
 
 _NAMES: Final = ("time", "open", "high", "low", "close", "volume", "trade_count")
 _BLOCK_BYTES: Final = 2**30  # One block is one batch without copies; bytes are never allocated ahead.
@@ -55,9 +58,35 @@ def parse_fast(data: bytes, fields: int) -> Candles | None:
     Returns:
         The candles, or None when anything at all is not perfectly regular; then `rows.read_rows` finds out what it is.
     """
-    batch = _read_batch(data, fields) if _looks_regular(data) else None
-    if batch is None:
+    batch = _read_batch(data, _READ[fields], _CONVERT) if _looks_regular(data) else None
+    return None if batch is None else _take_columns(batch)
+
+
+def parse_fast_by_header(data: bytes, layout: Layout) -> Candles | None:
+    """Do the same for rows whose columns a header names; quotes, texts and symbols are left to the slow reader."""
+    if layout.symbols or b'"' in data or not _looks_regular(data):
         return None
+    batch = _read_batch(data, *_make_options(layout))
+    return None if batch is None else _take_columns(batch)
+
+
+@lru_cache(maxsize=64)
+def _make_options(layout: Layout) -> tuple[csv.ReadOptions, csv.ConvertOptions]:
+    names = [f"passed_over_{place}" for place in range(layout.width)]
+    for name, place in zip(_NAMES, layout.places, strict=False):
+        names[place] = name
+    read = csv.ReadOptions(use_threads=False, column_names=names, block_size=_BLOCK_BYTES)
+    convert = csv.ConvertOptions(
+        column_types=_CONVERT.column_types,
+        null_values=[],
+        strings_can_be_null=False,
+        check_utf8=False,
+        include_columns=list(_NAMES[: len(layout.places)]),
+    )
+    return read, convert
+
+
+def _take_columns(batch: pa.RecordBatch) -> Candles | None:
     # `to_numpy` wraps the memory just the same, but imports pandas first: a third of a second at each start.
     columns: list[Any] = [np.from_dlpack(column) for column in batch.columns]
     time_seconds, open_, high, low, close, volume, *counts = columns
@@ -113,9 +142,9 @@ def _looks_regular(data: bytes) -> bool:
     )
 
 
-def _read_batch(data: bytes, fields: int) -> pa.RecordBatch | None:
+def _read_batch(data: bytes, read: csv.ReadOptions, convert: csv.ConvertOptions) -> pa.RecordBatch | None:
     try:
-        batch = csv.open_csv(pa.BufferReader(data), _READ[fields], _PARSE, _CONVERT).read_next_batch()
+        batch = csv.open_csv(pa.BufferReader(data), read, _PARSE, convert).read_next_batch()
     except pa.ArrowInvalid:
         return None
     # Arrow also ends a line at a lone carriage return; then it has found more lines than there are newlines. The count

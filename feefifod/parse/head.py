@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from feefifod.errors import BadInput
-from feefifod.parse.line import MAX_LINE_BYTES
+from feefifod.model import Series
+from feefifod.parse.header import Layout, looks_like_header, read_header
 
 _BOM: Final = b"\xef\xbb\xbf"
 _RESAVE: Final = "Save it as plain text in UTF-8"
@@ -22,12 +22,6 @@ _NOT_TEXT: Final = (
     (b"\xfe\xff", "UTF-16", _RESAVE),
 )
 
-# More than `line` calls a number, so that a bad first row is refused as a row, never skipped as a header.
-_LIKE_A_NUMBER: Final = re.compile(
-    rb"""[\s"']*(?:[+-]?\.?[0-9]|[+-]?(?:nan|inf|infinity|null|none|n/?a)[\s"']*$)""", re.IGNORECASE
-)
-_LETTER: Final = re.compile(rb"[A-Za-z]")
-
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -35,25 +29,38 @@ class Head:
 
     Attributes:
         data_start: offset of the first byte after a byte order mark and a header line.
-        fields: of the first data row: 6 when it has six, else 7.
+        fields: 6 without trade counts, else 7: as the header says, or the first data row.
         header: whether there is a header line.
         crlf: whether the first line that is not blank ends in CRLF.
+        layout: what the header says; None without one, for Kraken's own order.
+        header_line: the number of the header, from 1. header_text: what it says, without what ends the line.
     """
 
     data_start: int
     fields: Literal[6, 7]
     header: bool
     crlf: bool
+    layout: Layout | None = field(default=None, compare=False)
+    header_line: int = field(default=0, compare=False)
+    header_text: bytes = field(default=b"", compare=False)
+
+    @property
+    def irregular(self) -> bool:
+        """Whether the file cannot be swept as it is: not seven fields in Kraken's order."""
+        return self.fields == 6 or (self.layout is not None and not self.layout.in_order)
 
 
-def inspect_head(head: bytes) -> Head:
+def inspect_head(head: bytes, series: Series | None = None) -> Head:
     """Look at the beginning of a file: all of it, or at least its first 16 KiB.
 
-    A header is a first line of six or seven names, none of them like a number; anything else is left to be refused as a
-    row, so that it cannot vanish.
+    A header is a first line of names, none of them like a number; anything else is left to be refused as a row, so that
+    it cannot vanish.
+
+    Args:
+        series: what the file's name says.
 
     Raises:
-        BadInput: it is not text.
+        BadInput: it is not text, or its header cannot be understood.
     """
     for magic, what, remedy in _NOT_TEXT:
         if head.startswith(magic):
@@ -62,13 +69,18 @@ def inspect_head(head: bytes) -> Head:
         raise BadInput("not text: NUL bytes in it", remedy=_RESAVE)
     start = len(_BOM) if head.startswith(_BOM) else 0
     first, after_first = _find_line(head, start)
-    header = _is_header(first)
-    row = _find_line(head, after_first)[0] if header else first
+    if not looks_like_header(first, among_rows=False):
+        return Head(start, 6 if first.count(b",") == 5 else 7, header=False, crlf=first.endswith(b"\r\n"))
+    line = head.count(b"\n", 0, after_first - 1) + 1
+    layout = read_header(first, line, series)
     return Head(
-        data_start=after_first if header else start,
-        fields=6 if row.count(b",") == 5 else 7,
-        header=header,
+        data_start=after_first,
+        fields=7 if len(layout.places) == 7 else 6,
+        header=True,
         crlf=first.endswith(b"\r\n"),
+        layout=layout,
+        header_line=line,
+        header_text=first.rstrip(b"\r\n"),
     )
 
 
@@ -80,12 +92,3 @@ def _find_line(head: bytes, start: int) -> tuple[bytes, int]:
             return head[start:end], end
         start = end
     return b"", start
-
-
-def _is_header(line: bytes) -> bool:
-    names = line.rstrip(b"\r\n").split(b",")
-    return (
-        len(line) <= MAX_LINE_BYTES
-        and len(names) in (6, 7)
-        and all(_LETTER.search(name) and not _LIKE_A_NUMBER.match(name) for name in names)
-    )

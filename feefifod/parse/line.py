@@ -6,6 +6,8 @@ This module defines the language; `columns` reads the same language fast, or not
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from feefifod.errors import BadInput
@@ -25,6 +27,13 @@ KEPT_BYTES: Final = 200
 
 # ASCII only, unlike float(), which also takes underscores, blanks, other scripts' digits, nan and inf.
 _NUMBER: Final = re.compile(rb"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+
+_DAY: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT: Final = re.compile(
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.0+)?(?: ?(?:Z|UTC|[+-]00:?00))?"
+)
+_OFFSET: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}.*[+-][0-9]{2}(?::?[0-9]{2})?")
+_MINUTES_OF_DAY: Final = 1440
 
 _UNITS: Final = (("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9))
 
@@ -56,12 +65,30 @@ def parse_line(line: bytes, interval_minutes: int, fields: int, latest_seconds: 
     texts = line.removesuffix(b"\r").split(b",")
     if len(texts) != fields:
         raise BadInput(f"{len(texts)} field{'' if len(texts) == 1 else 's'} instead of {fields}")
-    time_seconds = _read_time(texts[0], interval_minutes, latest_seconds)
+    return _read_row(texts, _read_time(texts[0], interval_minutes, latest_seconds))
+
+
+def parse_fields(texts: Sequence[bytes], interval_minutes: int, latest_seconds: int) -> Row:
+    """Read the fields of a row whose columns a header names, put in Kraken's order: six, or seven with trade counts.
+
+    A time may also be written as UTC: `2024-01-01 00:00:00`, with `T`, `Z` or `+00:00` too; or as a day, for daily
+    candles alone, because the hours of other ones would be lost.
+
+    Raises:
+        BadInput: as `parse_line`.
+    """
+    if b"-" in texts[0][1:]:
+        value = _read_instant(texts[0], interval_minutes)
+        return _read_row(texts, _check_time(value, interval_minutes, latest_seconds))
+    return _read_row(texts, _read_time(texts[0], interval_minutes, latest_seconds))
+
+
+def _read_row(texts: Sequence[bytes], time_seconds: int) -> Row:
     open_, high, low, close, volume = (
         _read_number(text, name)
         for text, name in zip(texts[1:6], ("open", "high", "low", "close", "volume"), strict=True)
     )
-    trade_count = INT_NULL if fields == 6 else _read_trade_count(texts[6])
+    trade_count = INT_NULL if len(texts) == 6 else _read_trade_count(texts[6])
     return Row(time_seconds, open_, high, low, close, volume, trade_count)
 
 
@@ -89,7 +116,28 @@ def _read_number(text: bytes, name: str) -> float:
 
 
 def _read_time(text: bytes, interval_minutes: int, latest_seconds: int) -> int:
-    value = _read_number(text, "time")
+    return _check_time(_read_number(text, "time"), interval_minutes, latest_seconds)
+
+
+def _read_instant(text: bytes, interval_minutes: int) -> float:
+    instant = _INSTANT.fullmatch(text)
+    if instant:
+        day, hours = instant.groups()
+    elif _DAY.fullmatch(text):
+        if interval_minutes != _MINUTES_OF_DAY:
+            raise BadInput("time is a day without the time of day")
+        day, hours = text, b"00:00"
+    elif _OFFSET.fullmatch(text):
+        raise BadInput("time is not in UTC")
+    else:
+        raise BadInput("time is neither unix seconds nor UTC as 2024-01-01 00:00:00")
+    try:
+        return datetime.fromisoformat(f"{day.decode()} {hours.decode()}").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise BadInput("time is a day or an hour that does not exist") from None
+
+
+def _check_time(value: float, interval_minutes: int, latest_seconds: int) -> int:
     if value < EARLIEST_SECONDS:
         raise BadInput("time is before 2009")
     if value > latest_seconds:

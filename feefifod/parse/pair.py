@@ -37,6 +37,12 @@ def split_pair(altname: str) -> Pair:
     )
 
 
+def list_codes(ticker: str) -> tuple[str, ...]:
+    """Return the ways to write an asset: its common ticker, and Kraken's code where it differs."""
+    code = _read_tables().codes.get(ticker)
+    return (ticker,) if code is None else (ticker, code)
+
+
 @dataclass(frozen=True, slots=True)
 class _Tables:
     """What `pairs.toml` says, ready for look-ups.

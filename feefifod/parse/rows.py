@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from feefifod.errors import BadInput, Unavailable
-from feefifod.model import Candles
-from feefifod.parse.columns import parse_fast, times_are_regular
-from feefifod.parse.line import EARLIEST_SECONDS, KEPT_BYTES, MAX_LINE_BYTES, Row, escape, parse_line
+from feefifod.model import Candles, Series
+from feefifod.parse.columns import parse_fast, parse_fast_by_header, times_are_regular
+from feefifod.parse.header import Layout, looks_like_header, read_header, split_fields
+from feefifod.parse.line import EARLIEST_SECONDS, KEPT_BYTES, MAX_LINE_BYTES, Row, escape, parse_fields, parse_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,16 +29,21 @@ class Reject:
     Attributes:
         line: its number in the file, from 1, header and blank lines counted.
         text: what it says, unprintable bytes as backslash escapes; the first 200 bytes of a line that is too long.
+        header: number and text of the header that says what its columns mean; None where they are Kraken's.
     """
 
     line: int
     reason: str
     text: str
+    header: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RowsChunk:
-    """The next piece of a file. `lines` is the sum of candles, rejects and blank lines; the header is none of them."""
+    """The next piece of a file. `lines` is the sum of candles, rejects and blank lines.
+
+    The header at the beginning is none of them; one that comes again among the rows counts as a blank line.
+    """
 
     candles: Candles
     rejects: list[Reject]
@@ -53,8 +59,9 @@ def read_rows(
     latest_seconds: int,
     chunk_bytes: int = 1 << 20,
     terminated: bool,
+    series: Series | None = None,
 ) -> Iterator[RowsChunk]:
-    """Read a file to its end, in the file's order.
+    """Read a file to its end, in the file's order. A header among the rows names the columns of the rows below it.
 
     Args:
         read: gives the next bytes, at most as many as asked for and none at the end; starts at the file's first byte.
@@ -62,12 +69,15 @@ def read_rows(
             shorter rows are refused.
         latest_seconds: the last instant that a candle may start at, unix seconds UTC.
         terminated: whether the file was seen to end in a newline. If not, its last line is refused.
+        series: what the file's name says.
 
     Raises:
         Unavailable: the last line has lost its newline meanwhile, so the file is being changed.
     """
     skipped = _read_exactly(read, head.data_start)
-    reader = _Reader(head.fields, interval_minutes, latest_seconds, line=1 + skipped.count(b"\n"))
+    reader = _Reader(head.fields, interval_minutes, latest_seconds, series, line=1 + skipped.count(b"\n"))
+    if head.layout is not None:
+        reader.follow(head.layout, head.header_line, head.header_text)
     for piece in _cut_at_newlines(read, chunk_bytes):
         if piece.endswith(b"\n"):
             yield from reader.read_lines(piece)
@@ -101,12 +111,25 @@ def has_only_six_fields(read: Callable[[int], bytes], data_start: int, chunk_byt
 
 @dataclass(slots=True)
 class _Reader:
-    """Collects what lines hold until there is enough for a chunk."""
+    """Collects what lines hold until there is enough for a chunk.
+
+    Attributes:
+        fields: of rows above any header.
+        layout: what the last header says; None above any.
+        header: that header, once there was one without which rows would be read in another way.
+        lost: why the columns are not known: the last header cannot be understood.
+        symbols: what the first row says in the columns that have to be the same in all of them.
+    """
 
     fields: int
     interval_minutes: int
     latest_seconds: int
+    series: Series | None
     line: int
+    layout: Layout | None = None
+    header: tuple[int, str] | None = None
+    lost: str = ""
+    symbols: list[bytes] | None = None
     parts: list[Candles] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     lines: int = 0
@@ -117,7 +140,7 @@ class _Reader:
         todo = [data]
         while todo:
             piece = todo.pop()
-            candles = parse_fast(piece, self.fields)
+            candles = self._parse_fast(piece)
             if candles is not None and times_are_regular(
                 candles.time_seconds, self.interval_minutes, EARLIEST_SECONDS, self.latest_seconds
             ):
@@ -139,8 +162,14 @@ class _Reader:
 
     def refuse(self, raw: bytes, reason: str) -> None:
         """Count a line as refused."""
-        self.rejects.append(Reject(self.line, reason, escape(raw.removesuffix(b"\r"))))
+        self.rejects.append(Reject(self.line, reason, escape(raw.removesuffix(b"\r")), self.header))
         self._count(1)
+
+    def follow(self, layout: Layout, line: int, text: bytes) -> None:
+        """Read the rows from here on as a header says."""
+        self.layout, self.lost, self.symbols = layout, "", None
+        if self.header is not None or not layout.self_evident:
+            self.header = (line, escape(text))
 
     def pass_blank(self) -> None:
         """Count a blank line."""
@@ -162,12 +191,51 @@ class _Reader:
                 self.pass_blank()
             else:
                 try:
-                    rows.append(parse_line(raw, self.interval_minutes, self.fields, self.latest_seconds))
+                    rows.append(self._parse_line(raw))
                     self._count(1)
                 except BadInput as error:
-                    self.refuse(raw, error.why)
+                    if looks_like_header(raw, among_rows=True):
+                        self._meet_header(raw)
+                    else:
+                        self.refuse(raw, error.why)
         if rows:
             self.parts.append(_make_candles(rows))
+
+    def _meet_header(self, raw: bytes) -> None:
+        """Read the rows below as this line says; where it cannot be understood, they are refused."""
+        try:
+            self.follow(read_header(raw, self.line, self.series), self.line, raw.removesuffix(b"\r"))
+            self.pass_blank()
+        except BadInput as error:
+            self.lost = f"{error.where}: {error.why}"
+            self.refuse(raw, error.why)
+
+    def _parse_fast(self, piece: bytes) -> Candles | None:
+        if self.lost:
+            return None
+        return parse_fast(piece, self.fields) if self.layout is None else parse_fast_by_header(piece, self.layout)
+
+    def _parse_line(self, raw: bytes) -> Row:
+        """Read one line by the last header.
+
+        Raises:
+            BadInput: it is no good row.
+        """
+        layout = self.layout
+        if self.lost:
+            raise BadInput(f"below a header that cannot be understood ({self.lost})")
+        if layout is None:
+            return parse_line(raw, self.interval_minutes, self.fields, self.latest_seconds)
+        texts = split_fields(raw.removesuffix(b"\r"))
+        if len(texts) != layout.width:
+            count = f"{len(texts)} field{'' if len(texts) == 1 else 's'}"
+            raise BadInput(f"{count} instead of the {layout.width} that the header names")
+        row = parse_fields([texts[place] for place in layout.places], self.interval_minutes, self.latest_seconds)
+        symbols = [texts[place] for place in layout.symbols]
+        if symbols != (self.symbols or symbols):
+            raise BadInput("the symbol is not that of the first row: a file holds one series")
+        self.symbols = symbols
+        return row
 
     def _count(self, lines: int) -> None:
         self.line += lines

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
-from feefifod.errors import Unavailable
-from feefifod.model import Candles
+from feefifod.errors import BadInput, Unavailable
+from feefifod.model import Candles, Series
+from feefifod.parse.faults import Faults, find_coarser
 from feefifod.parse.head import inspect_head
 from feefifod.parse.rows import has_only_six_fields, read_rows
 from feefifod.pulse import beat
@@ -33,11 +34,13 @@ class Ordered:
     Attributes:
         paths: Arrow files, each sorted by time with every time once; together they are the file's good rows.
         rows: good rows, repeated times included. rejected: bad rows.
+        wrong: why the file should be refused as a whole; None when it is well, but for some rows.
     """
 
     paths: tuple[Path, ...]
     rows: int
     rejected: int
+    wrong: BadInput | None = None
 
 
 def order_file(
@@ -48,6 +51,7 @@ def order_file(
     scratch: Path,
     chunk_rows: int,
     on_rejects: Callable[[list[Reject]], None],
+    series: Series | None = None,
 ) -> Ordered:
     """Read a whole file in bounded memory. Blocking; meant for a worker thread.
 
@@ -56,41 +60,54 @@ def order_file(
         scratch: a prefix for the files to write, `<scratch>.0.arrow` and so on.
         chunk_rows: rows that are sorted in memory at once.
         on_rejects: receives bad rows in the order of the file.
+        series: what the file's name says.
 
     Raises:
-        BadInput: it is not text at all. OSError: it cannot be read.
+        BadInput: it is not text at all, or its header cannot be understood. OSError: it cannot be read.
         Unavailable: scratch space cannot be written.
     """
     size = os.fstat(fd).st_size
-    head = inspect_head(os.pread(fd, _HEAD_BYTES, 0))
-    if head.fields == 6 and not has_only_six_fields(_reader(fd), head.data_start):
+    head = inspect_head(os.pread(fd, _HEAD_BYTES, 0), series)
+    if head.fields == 6 and head.layout is None and not has_only_six_fields(_reader(fd), head.data_start):
         head = replace(head, fields=7)
     terminated = size == 0 or os.pread(fd, 1, size - 1) == b"\n"
     paths: list[Path] = []
     pending: list[Candles] = []
     pending_rows = rows = rejected = 0
+    faults = Faults(interval_minutes)
+    wrong: BadInput | None = None
+
+    def put_away() -> None:
+        nonlocal wrong
+        candles = _sort(pending)
+        coarser = find_coarser([candles], interval_minutes)
+        wrong = coarser if not paths or wrong is not None else None  # All of the file has to look like that.
+        paths.append(_write(candles, scratch.with_name(f"{scratch.name}.{len(paths)}.arrow")))
+
     chunks = read_rows(
         _reader(fd),
         head=head,
         interval_minutes=interval_minutes,
         latest_seconds=latest_seconds,
         terminated=terminated,
+        series=series,
     )
     for chunk in chunks:
         beat()
         if chunk.rejects:
             on_rejects(chunk.rejects)
+            faults.add(chunk.rejects)
             rejected += len(chunk.rejects)
         if len(chunk.candles):
             pending.append(chunk.candles)
             pending_rows += len(chunk.candles)
             rows += len(chunk.candles)
         if pending_rows >= chunk_rows:
-            paths.append(_write(pending, scratch.with_name(f"{scratch.name}.{len(paths)}.arrow")))
+            put_away()
             pending, pending_rows = [], 0
     if pending:
-        paths.append(_write(pending, scratch.with_name(f"{scratch.name}.{len(paths)}.arrow")))
-    return Ordered(tuple(paths), rows, rejected)
+        put_away()
+    return Ordered(tuple(paths), rows, rejected, faults.judge(rows) or wrong)
 
 
 def _reader(fd: int) -> Callable[[int], bytes]:
@@ -105,13 +122,18 @@ def _reader(fd: int) -> Callable[[int], bytes]:
     return read
 
 
-def _write(pieces: list[Candles], path: Path) -> Path:
+def _sort(pieces: list[Candles]) -> Candles:
+    """Put rows in the order of time, each time once."""
     columns = [np.concatenate([getattr(piece, name) for piece in pieces]) for name in _NAMES]
     order = rank_rows(columns[0], columns[6], columns[5])
     time = columns[0][order]
     wins = np.append(time[1:] != time[:-1], True)
     order = order[wins]
-    batch = pa.record_batch([pa.array(column[order]) for column in columns], names=list(_NAMES))
+    return Candles(*(column[order] for column in columns))
+
+
+def _write(candles: Candles, path: Path) -> Path:
+    batch = pa.record_batch([pa.array(getattr(candles, name)) for name in _NAMES], names=list(_NAMES))
     try:
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
             writer.write_batch(batch)

@@ -168,6 +168,6 @@ def _examine(file: DoneFile, path: str, fd: int) -> Archived | Lost:
     if digest != file.sha256:
         return Lost(file, f"{path} has another content than when it was loaded")
     stamp = stamp_of(os.fstat(fd))
-    head = inspect_head(os.pread(fd, _HEAD_BYTES, 0))
+    head = inspect_head(os.pread(fd, _HEAD_BYTES, 0), file.series)
     terminated = os.pread(fd, 1, stamp.size - 1) == b"\n"
-    return Archived(file, path, stamp, head, file.irregular or head.fields == 6 or not terminated)
+    return Archived(file, path, stamp, head, file.irregular or head.irregular or not terminated)

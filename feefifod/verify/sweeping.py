@@ -159,6 +159,7 @@ def _order_one(archived: Archived, scratch: Path, chunk_rows: int) -> Sequence[P
             scratch=scratch,
             chunk_rows=chunk_rows,
             on_rejects=_forget,
+            series=archived.file.series,
         )
     finally:
         os.close(fd)

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from feefifod.errors import Unavailable
-from feefifod.model import INT_NULL
+from feefifod.model import INT_NULL, Series
 from feefifod.parse.head import inspect_head
 from feefifod.parse.rows import Reject, RowsChunk, has_only_six_fields, read_rows
 
@@ -26,9 +26,16 @@ SIX = b"1381017600,122.0,124.0,121.0,123.0,0.1\n"
 NAMES = b"timestamp,open,high,low,close,volume,trades\n"
 
 
-def read_all(data: bytes, *, fields: int | None = None, chunk_bytes: int = 1 << 20, short: bool = False) -> RowsChunk:
+def read_all(
+    data: bytes,
+    *,
+    fields: int | None = None,
+    chunk_bytes: int = 1 << 20,
+    short: bool = False,
+    series: Series | None = None,
+) -> RowsChunk:
     """Read a file and put its chunks together; the candles become a list of rows in `candles`."""
-    head = inspect_head(data[:16384])
+    head = inspect_head(data[:16384], series)
     if fields is not None:
         head = replace(head, fields=fields)
     chunks = list(
@@ -39,6 +46,7 @@ def read_all(data: bytes, *, fields: int | None = None, chunk_bytes: int = 1 << 
             latest_seconds=LATEST,
             chunk_bytes=chunk_bytes,
             terminated=data.endswith(b"\n"),
+            series=series,
         )
     )
     for chunk in chunks:
@@ -85,8 +93,9 @@ def reference_number(text: bytes) -> float | None:
         return None
 
 
-def reference_row(line: bytes, fields: int) -> tuple[float, ...] | None:
-    numbers = [reference_number(text) for text in line.removesuffix(b"\r").split(b",")]
+def reference_row(line: bytes, fields: int, below_header: bool) -> tuple[float, ...] | None:
+    texts = line.removesuffix(b"\r").split(b",")
+    numbers = [reference_number(text.strip(b" ") if below_header else text) for text in texts]
     if len(numbers) != fields or None in numbers:
         return None
     time, *rest = (number for number in numbers if number is not None)
@@ -99,7 +108,9 @@ def reference_row(line: bytes, fields: int) -> tuple[float, ...] | None:
     return (int(time), *rest[:5], int(rest[5]))
 
 
-def reference(data: bytes, start: int, fields: int) -> tuple[list[tuple[float, ...]], list[int], int]:
+def reference(
+    data: bytes, start: int, fields: int, below_header: bool
+) -> tuple[list[tuple[float, ...]], list[int], int]:
     """Give the good rows, the numbers of the refused lines, and how many lines are blank."""
     good, bad, blanks = [], [], 0
     lines = data[start:].split(b"\n")
@@ -111,7 +122,10 @@ def reference(data: bytes, start: int, fields: int) -> tuple[list[tuple[float, .
             bad.append(number)
         elif not line.strip():
             blanks += 1
-        elif last or (row := reference_row(line, fields)) is None:
+        elif line.removesuffix(b"\r") == NAMES[:-1] and not last:
+            blanks += 1
+            fields, below_header = 7, True
+        elif last or (row := reference_row(line, fields, below_header)) is None:
             bad.append(number)
         else:
             good.append(row)
@@ -189,7 +203,7 @@ def test_read_rows_equals_a_slow_reading_of_the_whole(
 
     result = read_all(data, fields=fields, chunk_bytes=chunk_bytes, short=short)
 
-    good, bad, blanks = reference(data, head.data_start, fields)
+    good, bad, blanks = reference(data, head.data_start, 7 if head.header else fields, head.header)
     assert result.candles == good
     assert [reject.line for reject in result.rejects] == bad
     assert result.blanks == blanks
@@ -231,7 +245,7 @@ def test_rejects_carry_number_reason_and_text() -> None:
 
     assert read_all(data).rejects == [
         Reject(4, "open is negative", "1381017600,-1,2,1,1,1,1"),
-        Reject(6, "1 field instead of 7", "a\\x01\\xff"),
+        Reject(6, "1 field instead of the 7 that the header names", "a\\x01\\xff"),
         Reject(7, "line too long", "z" * 200),
         Reject(8, "unterminated last line", ROW[:-1].decode()),
     ]
