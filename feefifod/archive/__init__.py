@@ -1,6 +1,15 @@
 """Where files go when they are done. The asynchronous file work that is not hot, by aiofiles."""
 
-from feefifod.archive.move import forget_draft, move_file, rename_exclusive, rename_group, sync_folders
+from feefifod.archive.durability import copy_times, sync_file, sync_folders
+from feefifod.archive.fault import can_change, explain_move, find_fixture, is_held, name_user
+from feefifod.archive.move import (
+    find_noted,
+    forget_draft,
+    make_portable,
+    move_file,
+    rename_exclusive,
+    rename_group,
+)
 from feefifod.archive.packing import PACKED_SUFFIX, hash_packed, pack_file, remove_drafts, unpack_file
 from feefifod.archive.reasons import REASON_SUFFIX, ROWS_SUFFIX, Refusal, RejectedRows, keep_rows, reject_file
 
@@ -10,15 +19,24 @@ __all__ = [
     "ROWS_SUFFIX",
     "Refusal",
     "RejectedRows",
+    "can_change",
+    "copy_times",
+    "explain_move",
+    "find_fixture",
+    "find_noted",
     "forget_draft",
     "hash_packed",
+    "is_held",
     "keep_rows",
+    "make_portable",
     "move_file",
+    "name_user",
     "pack_file",
     "reject_file",
     "remove_drafts",
     "rename_exclusive",
     "rename_group",
+    "sync_file",
     "sync_folders",
     "unpack_file",
 ]
