@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from feefifod.discover import open_drop, scan, stamp_of
+from feefifod.discover import find_closed, open_drop, scan, stamp_of
 from feefifod.errors import Refused
 from feefifod.parse.names import Kind
 
@@ -58,3 +61,75 @@ def test_drop_is_opened_only_as_the_file_that_was_found(tmp_path: Path) -> None:
     path.symlink_to("/etc/passwd")
     with pytest.raises(FileNotFoundError):
         open_drop(str(path))
+
+
+def closing(monkeypatch: pytest.MonkeyPatch, folder: Path, code: int) -> None:
+    """Let the system refuse to list one folder."""
+    listed: Callable[..., Any] = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path == str(folder):
+            raise OSError(code, os.strerror(code), path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize(
+    "code", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENAMETOOLONG, errno.ELOOP, errno.EHOSTDOWN]
+)
+def test_folder_that_cannot_be_listed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, depth: int
+) -> None:
+    """At any level, for any reason; what lies beside it is found."""
+    folder = tmp_path.joinpath(*"abc"[: depth - 1], "lost+found")
+    folder.mkdir(parents=True)
+    for name in ("XBTUSD_60.csv", "z/ETHUSD_60.csv"):
+        (folder.parent / name).parent.mkdir(exist_ok=True)
+        (folder.parent / name).touch()
+    closing(monkeypatch, folder, code)
+    closed: dict[str, str] = {}
+    assert [Path(item.path).name for item in scan(str(tmp_path), closed)] == ["XBTUSD_60.csv", "ETHUSD_60.csv"]
+    assert list(closed) == [str(folder)]
+    assert os.strerror(code) in closed[str(folder)]
+    assert find_closed(str(tmp_path), f"{folder}/a/XBTUSD_1.csv") == (str(folder), closed[str(folder)])
+    assert find_closed(str(tmp_path), str(folder.parent / "XBTUSD_60.csv")) is None
+
+
+def test_data_folder_that_cannot_be_listed_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closing(monkeypatch, tmp_path, errno.EACCES)
+    with pytest.raises(Refused) as caught:
+        scan(str(tmp_path))
+    assert caught.value.where == str(tmp_path)
+
+
+def test_folder_that_may_be_listed_and_not_entered(tmp_path: Path) -> None:
+    """As another user, for root may do everything."""
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "half"
+    folder.mkdir()
+    (folder / "XBTUSD_60.csv").touch()
+    (tmp_path / "ETHUSD_60.csv").touch()
+    folder.chmod(0o644)
+    closed: dict[str, str] = {}
+    if os.geteuid() == 0:
+        for above in [path for path in tmp_path.parents if str(path).startswith("/tmp/") and path.stat().st_uid == 0]:
+            above.chmod(above.stat().st_mode | 0o055)
+        os.seteuid(65534)
+    try:
+        found = scan(str(tmp_path), closed)
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+    assert [Path(item.path).name for item in found] == ["ETHUSD_60.csv"]
+    assert list(closed) == [str(folder)]
+
+
+def test_folders_without_an_end_are_passed_over(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*(["d"] * 40))
+    deep.mkdir(parents=True)
+    (deep / "XBTUSD_60.csv").touch()
+    closed: dict[str, str] = {}
+    assert scan(str(tmp_path), closed) == []
+    assert ["deeper" in reason for reason in closed.values()] == [True]
