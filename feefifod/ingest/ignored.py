@@ -7,14 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
+
 from feefifod.config import WatchSettings
 from feefifod.discover import Found
-from feefifod.ingest.candidates import why_unwanted
+from feefifod.ingest.candidates import show_name, why_unwanted
 from feefifod.model import Tier
 from feefifod.parse.line import escape
-from feefifod.parse.names import Kind
+from feefifod.parse.names import OTHER_ARCHIVE, Kind
 
 _EXAMPLES: Final = 3
+_MOST_LOGGED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,20 @@ class Ignored:
         """Say it in a line."""
         more = ", ..." if self.files > len(self.examples) else ""
         return f"{self.files:,}: {self.reason} ({', '.join(self.examples)}{more})"
+
+
+@dataclass(slots=True)
+class ArchiveNotes:
+    """Logs each archive that is no zip once: who drops one expects that it is loaded."""
+
+    _told: frozenset[str] = frozenset()
+
+    def update(self, found: Iterable[Found]) -> None:
+        """Take what a scan has found."""
+        here = {item.path: item.verdict.reason for item in found if item.verdict.reason.startswith(OTHER_ARCHIVE)}
+        for path in sorted(here.keys() - self._told)[:_MOST_LOGGED]:
+            structlog.get_logger().warning("file_ignored", file=show_name(path), reason=here[path])
+        self._told = frozenset(here)
 
 
 def count_ignored(

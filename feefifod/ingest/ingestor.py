@@ -17,6 +17,7 @@ from feefifod.ingest.batch import Batch
 from feefifod.ingest.candidates import Selection, select
 from feefifod.ingest.closed import ClosedFolders
 from feefifod.ingest.finish import finish_left_over
+from feefifod.ingest.ignored import ArchiveNotes
 from feefifod.ingest.zips import Zips
 from feefifod.pulse import working
 from feefifod.sink import ensure_table, read_identity
@@ -52,6 +53,7 @@ class Ingestor:
     settler: Settler = field(init=False)
     zips: Zips = field(init=False)
     closed: ClosedFolders = field(default_factory=ClosedFolders)
+    _archives: ArchiveNotes = field(default_factory=ArchiveNotes)
     _table_id: str | None = None
     _resting: dict[bytes, _Rest] = field(default_factory=dict)
 
@@ -69,6 +71,7 @@ class Ingestor:
         closed: dict[str, str] = {}
         found = await to_thread.run_sync(scan, folder, closed)
         self.closed.update(closed)
+        self._archives.update(found)
         members = await to_thread.run_sync(self.zips.shelf.find)
         if busy:
             found = [item for item in found if os.fsencode(item.path) not in busy]

@@ -45,6 +45,8 @@ _LISTED: Final = ", ".join(_MINUTES)
 # Every character and the digits of every script, so that a hostile name is still seen as what it imitates.
 _OHLCVT: Final = re.compile(r"(?P<stem>.+)_(?P<minutes>\d+)\.csv", re.DOTALL)
 _ZIP: Final = re.compile(r".+\.zip(?P<part>\.part[0-9]+)?", re.DOTALL)
+OTHER_ARCHIVE: Final = "packed as"
+"""How the reason begins why an archive is ignored that is no zip."""
 _EXPECTED: Final = "expected PAIR_MINUTES.csv"
 _PRINTABLE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _ARCHIVE: Final = re.compile(
@@ -121,7 +123,7 @@ def _explain_other(name: str) -> str:
     if name != name.lower() and name.lower().endswith((".csv", ".zip")) and not name.endswith((".csv", ".zip")):
         return "the ending must be in lower case: .csv or .zip"
     if archive := _ARCHIVE.search(name.lower()):
-        return f"packed as {archive[1]}, and only zips are read: unpack it, or pack it as .zip; {_EXPECTED}"
+        return f"{OTHER_ARCHIVE} {archive[1]}, and only zips are read: unpack it, or pack it as .zip; {_EXPECTED}"
     return f"not an OHLCVT name; {_EXPECTED}"
 
 

@@ -22,6 +22,7 @@ from feefifod.archive import (
 from feefifod.archive import move as move_module
 from feefifod.errors import Unavailable
 from feefifod.parse.rows import Reject
+from tests.support.other_user import open_folder, other_user
 
 
 @pytest.fixture
@@ -300,3 +301,19 @@ def test_folder_that_may_have_lost_names_is_an_error(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="Input/output"):
         sync_folders([tmp_path])
+
+
+async def test_sticky_bit_is_named() -> None:
+    """In a folder that all may write to, only its owner may move a file away."""
+    if os.geteuid() != 0:
+        pytest.skip("files of another user are made by root alone")
+    with open_folder() as root:
+        data, ingested = root / "data", root / "ingested"
+        for folder in (data, ingested):
+            folder.mkdir()
+            folder.chmod(0o1777)
+        (data / "XBTUSD_60.csv").write_bytes(b"new")
+        with other_user(), pytest.raises(Unavailable, match="sticky bit") as caught:
+            await move_file(str(data / "XBTUSD_60.csv"), ingested, "XBTUSD_60.csv")
+        assert caught.value.where == str(data)
+        assert list(ingested.iterdir()) == []

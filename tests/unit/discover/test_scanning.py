@@ -13,6 +13,7 @@ import pytest
 from feefifod.discover import find_closed, open_drop, scan, stamp_of
 from feefifod.errors import Refused
 from feefifod.parse.names import Kind
+from tests.support.other_user import open_folder, other_user
 
 
 def test_subfolders_are_scanned_and_hidden_ones_are_not(tmp_path: Path) -> None:
@@ -104,26 +105,22 @@ def test_data_folder_that_cannot_be_listed_is_named_itself(tmp_path: Path, monke
     assert caught.value.where == str(tmp_path)
 
 
-def test_folder_that_may_be_listed_and_not_entered(tmp_path: Path) -> None:
-    """As another user, for root may do everything."""
-    tmp_path.chmod(0o755)
-    folder = tmp_path / "half"
-    folder.mkdir()
-    (folder / "XBTUSD_60.csv").touch()
-    (tmp_path / "ETHUSD_60.csv").touch()
-    folder.chmod(0o644)
+def test_folder_that_may_be_listed_and_not_entered() -> None:
     closed: dict[str, str] = {}
-    if os.geteuid() == 0:
-        for above in [path for path in tmp_path.parents if str(path).startswith("/tmp/") and path.stat().st_uid == 0]:
-            above.chmod(above.stat().st_mode | 0o055)
-        os.seteuid(65534)
-    try:
-        found = scan(str(tmp_path), closed)
-    finally:
-        if os.getuid() == 0:
-            os.seteuid(0)
+    with open_folder() as data:
+        folder = data / "half"
+        folder.mkdir()
+        (folder / "XBTUSD_60.csv").touch()
+        (data / "ETHUSD_60.csv").touch()
+        folder.chmod(0o644)
+        with other_user():
+            found = scan(str(data), closed)
+            hidden = find_closed(str(data), f"{folder}/XBTUSD_60.csv")
+        folder.chmod(0o755)
     assert [Path(item.path).name for item in found] == ["ETHUSD_60.csv"]
-    assert list(closed) == [str(folder)]
+    assert list(closed.items()) == [hidden]
+    assert hidden is not None
+    assert hidden[0] == str(folder)
 
 
 def test_folders_without_an_end_are_passed_over(tmp_path: Path) -> None:
