@@ -161,6 +161,8 @@ def rename_exclusive(source: str, target: str) -> None:
     code = rename(os.fsencode(source), os.fsencode(target)) if rename is not None else errno.ENOSYS
     if code in NOT_SUPPORTED:
         _rename_by_link(source, target)
+    elif code == errno.EEXIST and is_reserved(target, source):
+        rename_reserved(source, target)
     elif code:
         raise OSError(code, os.strerror(code), source, None, target)
     reach(Step.RENAMED)

@@ -266,7 +266,7 @@ def plain_disk(folder: Path, *traits: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True, timeout=20)
         server.kill()
-        server.wait(10)
+        server.communicate(timeout=10)
 
 
 if __name__ == "__main__":

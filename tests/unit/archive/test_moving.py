@@ -317,3 +317,15 @@ async def test_sticky_bit_is_named() -> None:
             await move_file(str(data / "XBTUSD_60.csv"), ingested, "XBTUSD_60.csv")
         assert caught.value.where == str(data)
         assert list(ingested.iterdir()) == []
+
+
+def test_reservation_is_known_where_the_kernel_sees_that_the_name_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so before it asks the file system, which would say that it knows no such rename."""
+    one, target = tmp_path / "one", tmp_path / "target"
+    one.write_bytes(b"one")
+    target.write_bytes(b"feefifod moves a file here: " + os.fsencode(one) + b"\n")
+    monkeypatch.setattr(move_module, "_native_rename", lambda: lambda *_: errno.EEXIST)
+    rename_exclusive(str(one), str(target))
+    assert target.read_bytes() == b"one"
