@@ -1,7 +1,7 @@
 """Where files go when they are done. The asynchronous file work that is not hot, by aiofiles."""
 
 from feefifod.archive.durability import copy_times, sync_file, sync_folders
-from feefifod.archive.fault import can_change, explain_move, find_fixture, is_held, name_user
+from feefifod.archive.fault import can_change, explain_move, find_fixture
 from feefifod.archive.move import (
     find_noted,
     forget_draft,
@@ -12,6 +12,7 @@ from feefifod.archive.move import (
 )
 from feefifod.archive.packing import PACKED_SUFFIX, hash_packed, pack_file, remove_drafts, unpack_file
 from feefifod.archive.reasons import REASON_SUFFIX, ROWS_SUFFIX, Refusal, RejectedRows, keep_rows, reject_file
+from feefifod.archive.reservation import is_reserved
 
 __all__ = [
     "PACKED_SUFFIX",
@@ -26,11 +27,10 @@ __all__ = [
     "find_noted",
     "forget_draft",
     "hash_packed",
-    "is_held",
+    "is_reserved",
     "keep_rows",
     "make_portable",
     "move_file",
-    "name_user",
     "pack_file",
     "reject_file",
     "remove_drafts",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from feefifod.archive import find_noted, forget_draft, make_portable
+from feefifod.archive import find_noted, forget_draft, is_reserved, make_portable
 from feefifod.catalog import Move
-from feefifod.discover import is_part, open_drop
+from feefifod.discover import is_part, open_drop, stamp_of
 from feefifod.model import FileStamp, FileState
 
 _COARSEST_NS: Final = 10_000_000
@@ -64,6 +64,9 @@ def find_moved(item: Ended, folder: Path, name: str) -> Move:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if (spelling := entry.name.casefold()) in names or spelling.startswith(stems):
+                    if not replaced and is_reserved(entry.path, item.path):
+                        Path(entry.path).unlink()  # Its owner has taken the file away before it came here.
+                        continue
                     status = entry.stat(follow_symlinks=False)
                     renamed = (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode)
                     if renamed or (not replaced and _is_alike(status, item.stamp)):
@@ -93,6 +96,13 @@ def check_same(item: Ended) -> None:
             raise FileNotFoundError(errno.ENOENT, "it was replaced", item.path)
         return
     try:
-        os.close(open_drop(item.path, item.stamp))
+        fd = open_drop(item.path)
     except PermissionError:
         return  # A refused name may be unreadable; the move needs no right to read.
+    try:
+        stamp = stamp_of(os.fstat(fd))
+    finally:
+        os.close(fd)
+    # Devices and inodes have other numbers after a mount anew, on file systems that make them up.
+    if stamp != replace(item.stamp, device=stamp.device, inode=stamp.inode):
+        raise FileNotFoundError(errno.ENOENT, "it has changed since its end was decided", item.path)
