@@ -25,6 +25,10 @@ class SourceFault(OSError):
     """The file, or the folder that it lies in, is what failed."""
 
 
+class ReadFault(SourceFault):
+    """The file cannot be read, and so not be copied to another file system."""
+
+
 class TargetFault(OSError):
     """The folder that it goes to, or the file system there, is what failed."""
 
@@ -37,8 +41,8 @@ def explain_move(error: OSError, source: str, folder: Path) -> Unavailable:
         source: the file, which is where it was; folder: where it was to go.
     """
     cause = error.strerror or str(error)
-    if error.errno == errno.EIO and isinstance(error, SourceFault):
-        remedy = "Look at the disk that it lies on; the move is tried again"
+    if isinstance(error, ReadFault):
+        remedy = f"Look at the disk that it lies on, and let {name_user()} read it; the move is tried again"
         return Unavailable(f"a finished file cannot be read to be copied away: {cause}", where=source, remedy=remedy)
     home = Path(source).parent
     if isinstance(error, TargetFault):

@@ -23,7 +23,7 @@ import aiofiles.os
 from anyio import to_thread
 
 from feefifod.archive.durability import NOT_SUPPORTED, copy_times, sync_file, sync_folders
-from feefifod.archive.fault import SourceFault, TargetFault, explain_move, explain_target, find_fixture
+from feefifod.archive.fault import ReadFault, SourceFault, TargetFault, explain_move, explain_target, find_fixture
 from feefifod.archive.reservation import is_reserved, rename_reserved
 from feefifod.failpoint import Step, reach
 from feefifod.pulse import beat
@@ -264,7 +264,7 @@ async def _read(source: str) -> AsyncIterator[bytes]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise SourceFault(error.errno, error.strerror, source) from error
+        raise ReadFault(error.errno, error.strerror, source) from error
 
 
 def _write_note(source: str, target: Path) -> None:
