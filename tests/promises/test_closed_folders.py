@@ -91,7 +91,9 @@ def test_read_only_data_folder_is_blamed_and_the_rows_are_counted(world: World) 
         assert str(world.data) in output
         assert "read-only" in output
         assert "waits in data/ to be moved" in output
-        numbers = output[output.index("loaded") :].split("\n")[1].split()
+        lines = output.splitlines()
+        [head] = [place for place, line in enumerate(lines) if line.startswith("loaded ")]
+        numbers = lines[head + 1].split()
         assert (numbers[0], numbers[4], numbers[6]) == ("1", "0", "20"), "loaded, left, rows"
         status = json.loads(world.run("status", "--json").text)
         assert status["unmoved"] == {"files": 1, "rows": 20, "examples": ["XBTUSD_60.csv"]}
