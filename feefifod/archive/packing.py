@@ -8,13 +8,15 @@ import os
 import re
 import stat
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow
 
-from feefifod.archive.move import rename_exclusive, sync_folders
+from feefifod.archive.durability import copy_times, sync_file, sync_folders
+from feefifod.archive.move import rename_exclusive
 from feefifod.errors import BadInput
 
 if TYPE_CHECKING:
@@ -49,10 +51,10 @@ def pack_file(fd: int, place: str, sha256: bytes) -> Path:
             digest = _pack(fd, file.fileno())
             if digest != sha256:
                 raise BadInput("it has another content than when it was loaded", where=place)
-            os.fchmod(file.fileno(), os.fstat(fd).st_mode & 0o777)
-            os.fsync(file.fileno())
-        status = os.fstat(fd)
-        os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
+            with suppress(OSError):  # FAT and CIFS have no modes.
+                os.fchmod(file.fileno(), os.fstat(fd).st_mode & 0o777)
+            sync_file(file.fileno())
+        copy_times(os.fstat(fd), draft)
         with draft.open("rb") as file:
             if hash_packed(file.fileno()) != sha256:
                 raise OSError(errno.EIO, "the packed copy does not read back as the file", place)
@@ -151,7 +153,7 @@ def unpack_file(fd: int, target: Path, size: int | None = None) -> None:
                 break
             file.write(piece)
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     if size is not None and written != size:
         raise OSError(errno.EIO, "the packed file holds other than its size", str(target))
 

@@ -15,7 +15,7 @@ from feefifod.failpoint import Step, reach
 from feefifod.model import FileState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from feefifod.catalog.database import Database
     from feefifod.catalog.records import Drop, Ending, FileRecord, Loaded, Move
@@ -241,14 +241,24 @@ class Ledger:
         rows = await self._database.fetch(self._sql["adopt_unmoved"], self.owner, fence, lease)
         return fence, [read_record(row) for row in rows]
 
-    async def forget_missing(self, folder: bytes, present: Iterable[bytes]) -> None:
-        """Remove the rows of waiting files below `folder` that are there no more."""
+    async def forget_missing(
+        self, folder: bytes, present: Iterable[bytes], is_hidden: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
+        """Remove the rows of waiting files below `folder` that are there no more.
+
+        `is_hidden` tells of a path that nothing can be seen there now; its file may be there still.
+        """
         known = await self._database.fetch(self._sql["waiting_paths"])
         here = set(present)
         prefix = folder.rstrip(b"/") + b"/"
-        gone = [row["id"] for row in known if row["path"].startswith(prefix) and row["path"] not in here]
+        missing = [row for row in known if row["path"].startswith(prefix) and row["path"] not in here]
+        gone = [row["id"] for row in missing if not is_hidden(row["path"])]
         if gone:
             await self._database.execute(self._sql["forget"], gone)
+
+    async def list_unmoved(self) -> list[tuple[str, int]]:
+        """Return decided files that lie where they were dropped and that no process is moving: name and rows loaded."""
+        return [(row["name"], row["rows_accepted"]) for row in await self._database.fetch(self._sql["list_unmoved"])]
 
     async def bind_table(self, database: str, table_id: str) -> None:
         """Remember which table a configured database is; files loaded into another one do not count for it."""

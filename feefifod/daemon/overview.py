@@ -15,12 +15,15 @@ from feefifod.config import pick_database
 from feefifod.discover import scan
 from feefifod.errors import FeefifodError, Refused
 from feefifod.ingest.candidates import why_unwanted
+from feefifod.ingest.closed import show_path
+from feefifod.ingest.ignored import count_ignored
 from feefifod.log import redact
 from feefifod.model import FileState
 from feefifod.servers import read_daemon
 from feefifod.sink import QuestDBClient, describe_table, read_identity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
 
     from feefifod.backfill.schedules import ScheduleStatus
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 DATABASE: Final = "questdb"
 NOT_RUNNING: Final = "embedded, and not running"
 NO_TABLE: Final = "there is no such table yet; the first ingest makes it, or: feefifod setup-questdb-schema"
+_MOST_EXAMPLES: Final = 3
 _NO_TABLE_ID: Final = ""
 """An identity that no table has: nothing was loaded into a table that does not exist."""
 
@@ -57,17 +61,19 @@ async def gather(
     questdb, table_id = await _look_at_questdb(settings, questdb_url, look_seconds)
     ledger = await _look_at_ledger(settings, postgres, table_id, look_seconds)
     states = ledger.states
-    wanted, trouble = await to_thread.run_sync(_count_wanted, settings, abandon_on_cancel=True)
+    data = await to_thread.run_sync(_look_at_data, settings, abandon_on_cancel=True)
     files: dict[str, int | None] = {str(state): None if states is None else states.get(state, 0) for state in FileState}
     # Files that are being loaded or moved lie in the data folder too, but for members of zips.
     in_work = (files[FileState.LOADING] or 0) + (files[FileState.MOVING] or 0) - ledger.busy_copies
-    files[FileState.WAITING] = None if wanted is None else max(wanted - in_work, 0)
+    files[FileState.WAITING] = None if data.wanted is None else max(data.wanted - in_work, 0)
     daemon = read_daemon(settings.paths.state)
     return {
         "files": files,
         "rows": ledger.rows,
         "zips": ledger.zips,
-        "data": {"folder": str(settings.paths.data), "error": trouble},
+        "data": {"folder": str(settings.paths.data), "error": data.error, "unreadable": data.unreadable},
+        "ignored": data.ignored,
+        "unmoved": ledger.unmoved,
         "questdb": questdb,
         "postgres": ledger.document,
         "daemon": {
@@ -113,6 +119,7 @@ class _LedgerLook:
     zips: list[Document] = field(default_factory=list)
     busy_copies: int = 0
     repair: Document | None = None
+    unmoved: Document | None = None
 
 
 async def _look_at_ledger(
@@ -133,6 +140,7 @@ async def _look_at_ledger(
                 look.states, look.rows["accepted"], look.rows["rejected"] = await ledger.count_states(table_id)
                 look.busy_copies = await ledger.zips.count_busy_copies()
                 look.zips = [_describe_zip(record) for record in await ledger.zips.list_unfinished(table_id)]
+                look.unmoved = _describe_unmoved(await ledger.list_unmoved())
                 listed = await list_results(database, settings.schedules, datetime.now(UTC))
                 look.schedules = [_describe_result(status) for status in listed]
                 look.repair = _describe_repair(await Marks(database).read(table_id)) if table_id else None
@@ -158,6 +166,12 @@ def _describe_zip(record: ZipRecord) -> Document:
     }
 
 
+def _describe_unmoved(files: Sequence[tuple[str, int]]) -> Document:
+    """Tell of files whose end is decided, and that could not be moved so far."""
+    names = [name for name, _ in files[:_MOST_EXAMPLES]]
+    return {"files": len(files), "rows": sum(rows for _, rows in files), "examples": names}
+
+
 def _describe_repair(mark: Mark | None) -> Document | None:
     """Return the outcome of the last check that a daemon made by itself."""
     if mark is None or mark.checked_at is None or mark.outcome is None:
@@ -169,15 +183,28 @@ def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:
     return redact(str(error)) if isinstance(error, FeefifodError) else f"no answer within {look_seconds:g} s"
 
 
-def _count_wanted(settings: Settings) -> tuple[int | None, str | None]:
-    """Count the files in the data folder that are to be ingested, complete or not; None and why when it is away."""
+@dataclass(slots=True)
+class _DataLook:
+    """What lies in the data folder; `wanted` are the files to be ingested, complete or not, None when it is away."""
+
+    wanted: int | None = None
+    error: str | None = None
+    ignored: list[Document] = field(default_factory=list)
+    unreadable: list[Document] = field(default_factory=list)
+
+
+def _look_at_data(settings: Settings) -> _DataLook:
+    folder, closed = str(settings.paths.data), dict[str, str]()
     try:
-        found = scan(str(settings.paths.data))
+        found = scan(folder, closed)
     except Refused as error:
-        return None, str(error)
-    return sum(
-        item.stamp is not None and not why_unwanted(item, settings.watch, settings.tiers) for item in found
-    ), None
+        return _DataLook(error=str(error))
+    return _DataLook(
+        sum(item.stamp is not None and not why_unwanted(item, settings.watch, settings.tiers) for item in found),
+        None,
+        [group.to_json() for group in count_ignored(found, folder, settings.watch, settings.tiers)],
+        [{"path": show_path(path), "reason": reason} for path, reason in sorted(closed.items())],
+    )
 
 
 def _describe_schedule(schedule: ScheduleSettings) -> Document:

@@ -19,9 +19,11 @@ from feefifod.archive import (
     PACKED_SUFFIX,
     REASON_SUFFIX,
     ROWS_SUFFIX,
+    copy_times,
     hash_packed,
     move_file,
     rename_exclusive,
+    sync_file,
     sync_folders,
     unpack_file,
 )
@@ -205,7 +207,7 @@ def _rebuild(source: Path, target: Path) -> None:
                     output.write(f"{row[2]}\n")
                     rows += 1
             output.flush()
-            os.fsync(output.fileno())
+            sync_file(output.fileno())
         if not rows:
             raise ConfigError("it holds no row", where=str(source))
         rename_exclusive(os.fspath(partial_path), os.fspath(target))
@@ -226,7 +228,7 @@ def _unpack(source: Path, target: Path) -> None:
         with open(open_drop(os.fspath(source)), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
             unpack_file(file.fileno(), partial_path)
             times = os.fstat(file.fileno())
-        os.utime(partial_path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        copy_times(times, partial_path)
         rename_exclusive(os.fspath(partial_path), os.fspath(target))
     except OSError as error:
         raise Refused(f"it cannot be unpacked: {error.strerror or error}", where=str(source)) from error
@@ -284,7 +286,8 @@ async def ingest_chosen(tools: Tools, paths: Collection[Path]) -> Summary:
             await anyio.sleep(0.3 * 2**attempt)
     summary.troubles += [trouble] if trouble else []
     left = await chooser.look()
-    names = [drop.name for drop in left.drops] + [show_name(found.path) for found in left.zips]
+    names = [drop.name for drop in left.drops if drop.path not in summary.stuck]
+    names += [show_name(found.path) for found in left.zips if os.fsencode(found.path) not in summary.stuck]
     reasons = [
         (name, trouble or "it waits for another file of its series, or another process has it") for name in names
     ]

@@ -1,7 +1,7 @@
 """What lies in the data folder, and whether it is complete. The home of watchfiles."""
 
 from feefifod.discover.parts import Part, is_part, list_parts, read_sums, zip_name
-from feefifod.discover.scan import Found, look_at, open_drop, scan, stamp_of
+from feefifod.discover.scan import Found, find_closed, look_at, open_drop, scan, stamp_of
 from feefifod.discover.settle import Settlement, Settler, explain_unreadable
 from feefifod.discover.watch import Waker
 from feefifod.discover.zips import (
@@ -26,6 +26,7 @@ __all__ = [
     "Waker",
     "copy_member",
     "explain_unreadable",
+    "find_closed",
     "is_part",
     "join_parts",
     "list_members",

@@ -40,14 +40,17 @@ class Found:
     parts: tuple[Part, ...] = ()
 
 
-def scan(folder: str) -> list[Found]:
+def scan(folder: str, closed: dict[str, str] | None = None) -> list[Found]:
     """Return all that lies in `folder` and below it, in the order of paths; a split zip is one thing.
 
+    Args:
+        closed: gets the folders (and single entries) that cannot be looked at, and why; they are passed over.
+
     Raises:
-        Refused: the folder cannot be listed.
+        Refused: the folder itself cannot be listed.
     """
     try:
-        return fold_zips(_walk(folder, folder, 0))
+        return fold_zips(_walk(folder, folder, 0, {} if closed is None else closed))
     except OSError as error:
         raise Refused(
             f"the data folder cannot be listed: {error.strerror}",
@@ -56,22 +59,53 @@ def scan(folder: str) -> list[Found]:
         ) from error
 
 
-def _walk(root: str, folder: str, depth: int) -> Iterator[Found]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if depth < _DEEPEST and not entry.name.startswith(".") and entry.name != "__MACOSX":
-                        yield from _walk(root, entry.path, depth + 1)
+def _walk(root: str, folder: str, depth: int, closed: dict[str, str]) -> Iterator[Found]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name.startswith(".") or entry.name == "__MACOSX":
+                            continue
+                        if depth < _DEEPEST:
+                            yield from _walk(root, entry.path, depth + 1, closed)
+                        else:
+                            closed[entry.path] = f"it lies deeper than {_DEEPEST} folders"
+                        continue
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # It was moved or removed since it was listed.
+                except OSError as error:
+                    if isinstance(error, PermissionError):
+                        raise  # What may be listed and not be entered: so it is for each name in it.
+                    closed[entry.path] = _explain_closed(error)
                     continue
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # It was moved or removed since it was listed.
-            except PermissionError:
-                if folder == root and depth == 0:
-                    raise
-                continue
-            yield _look(root, entry.path, status)
+                yield _look(root, entry.path, status)
+    except (FileNotFoundError, NotADirectoryError):
+        if depth == 0:
+            raise
+    except OSError as error:
+        if depth == 0:
+            raise
+        closed[folder] = _explain_closed(error)
+
+
+def _explain_closed(error: OSError) -> str:
+    return f"it cannot be {'read' if error.errno == errno.EACCES else 'looked at'}: {error.strerror or error}"
+
+
+def find_closed(root: str, path: str) -> tuple[str, str] | None:
+    """Return the first folder on the way from `root` to a path that cannot be looked into, and why; None if all can."""
+    place = PurePosixPath(os.path.relpath(path, root))
+    for folder in (root, *(f"{root}/{part}" for part in reversed(place.parents) if str(part) != ".")):
+        try:
+            with os.scandir(folder):
+                os.stat(f"{folder}/.")  # noqa: PTH116 - any bytes are a name
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return folder, _explain_closed(error)
+    return None
 
 
 def look_at(root: str, path: str) -> Found:

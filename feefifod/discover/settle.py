@@ -15,7 +15,9 @@ import signal
 import stat
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from feefifod.discover.scan import Found, open_drop
@@ -150,14 +152,30 @@ def has_writer(fd: int) -> bool:
     """
     if sys.platform != "linux":
         return False
-    # A writer that comes while we hold the lease is announced by a signal; the usual one would end the process.
-    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
     try:
+        # A writer that comes while we hold the lease is announced by a signal; the usual one would end the process.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
-        return error.errno == errno.EAGAIN
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return error.errno == errno.EAGAIN and find_file_system(os.fstat(fd).st_dev) not in _LEASES_OF_A_SERVER
+    with suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
+
+
+_LEASES_OF_A_SERVER: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs")
+"""There the kernel refuses a lease also when the server has delegated nothing to it: that says nothing of writers."""
+
+
+def find_file_system(device: int) -> str:
+    """Return the type of the file system with this device number, as mount(8) calls it; "" when it is not known."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    found = (line.partition(" - ")[2].split(" ")[0] for line in lines if line.split(" ")[2:3] == [number])
+    return next(found, "")
 
 
 def explain_unreadable(path: str) -> str:

@@ -10,9 +10,10 @@ import zlib
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Final
 
+from feefifod.discover.offsets import mend_offsets
 from feefifod.discover.parts import JoinedFile, find_gap, is_part, read_sums, zip_name
 from feefifod.discover.scan import Found, open_drop
 from feefifod.errors import BadInput
@@ -39,6 +40,18 @@ _LONGEST_NAME: Final = 200
 _LOCAL_HEADER_BYTES: Final = 30
 _ENCRYPTED: Final = 0x1 | 0x40
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_OTHER_METHODS: Final = {
+    1: "Shrink",
+    6: "Implode",
+    9: "Deflate64, as Windows does above 2 GiB",
+    12: "bzip2",
+    14: "LZMA",
+    20: "zstd",
+    93: "zstd",
+    95: "XZ",
+    98: "PPMd",
+}
+_AES: Final = 99
 _PIECE_BYTES: Final = 1024 * 1024
 
 
@@ -146,6 +159,7 @@ def open_zip(parts: Sequence[Part]) -> Iterator[zipfile.ZipFile]:
                 raise file.failure from None
             raise
         with archive:
+            mend_offsets(archive)
             yield archive
 
 
@@ -186,7 +200,9 @@ def read_contents(archive: zipfile.ZipFile) -> Contents:
     manifest: zipfile.ZipInfo | None = None
     for info in infos:
         if why := _find_suspicion(info):
-            raise BadInput(f"its member {_show(info.orig_filename)} {why}")
+            raise BadInput(f"its member {_show(info.orig_filename)} {why[0]}", remedy=why[1])
+        # Some tools of Windows separate folders by backslashes; no other name that we take has one.
+        info.filename = info.filename.replace("\\", "/")
         if info.is_dir():
             continue
         path = PurePosixPath(info.filename)
@@ -218,23 +234,32 @@ def list_members(found: Found) -> list[Found]:
     ]
 
 
-def _find_suspicion(info: zipfile.ZipInfo) -> str:
-    """Say what is wrong with a member, "" when nothing is."""
+def _find_suspicion(info: zipfile.ZipInfo) -> tuple[str, str] | None:
+    """Say what is wrong with a member, and what can be done about it; None when nothing is wrong."""
     name, size, packed = info.orig_filename, info.file_size, info.compress_size
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.replace("\\", "/"))
     kind = stat.S_IFMT(info.external_attr >> 16)
-    strange = any(ord(letter) < 32 or letter in "\\\x7f" for letter in name)
+    strange = any(ord(letter) < 32 or letter == "\x7f" for letter in name)
+    elsewhere = path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive != ""
+    by_backslashes = "has a name with backslashes that " if "\\" in name else ""
+    again, deflate = "Pack it again without a password", "Pack it again with Deflate, as zip -r or ditto -c -k does"
     suspicions = (
-        (not path.parts or strange, "has no name, or one with control characters or backslashes"),
-        (path.is_absolute() or ".." in path.parts, "would be unpacked elsewhere"),
-        (len(path.name.encode()) > _LONGEST_NAME, f"has a name of over {_LONGEST_NAME} bytes"),
-        (info.flag_bits & _ENCRYPTED, "is encrypted"),
-        (kind not in {0, stat.S_IFREG, stat.S_IFDIR}, "is a link or a device"),
-        (info.compress_type not in _METHODS, f"is compressed by method {info.compress_type}, which is not read here"),
-        (size > MOST_MEMBER_BYTES, f"unpacks to {size} bytes, and {MOST_MEMBER_BYTES} are the most"),
-        (size > max(_FREE_RATIO_BYTES, packed * MOST_RATIO), f"unpacks to {size} bytes from {packed}"),
+        (not path.parts or strange, "has no name, or one with control characters", ""),
+        (elsewhere, f"{by_backslashes}would be unpacked elsewhere", ""),
+        (len(path.name.encode()) > _LONGEST_NAME, f"has a name of over {_LONGEST_NAME} bytes", ""),
+        (info.flag_bits & _ENCRYPTED, "is encrypted", again),
+        (info.compress_type == _AES, f"is encrypted (AES, method {_AES})", again),
+        (kind not in {0, stat.S_IFREG, stat.S_IFDIR}, "is a link or a device", ""),
+        (info.compress_type not in _METHODS, f"is compressed by {_name_method(info.compress_type)}", deflate),
+        (size > MOST_MEMBER_BYTES, f"unpacks to {size} bytes, and {MOST_MEMBER_BYTES} are the most", ""),
+        (size > max(_FREE_RATIO_BYTES, packed * MOST_RATIO), f"unpacks to {size} bytes from {packed}", ""),
     )
-    return next((why for suspicious, why in suspicions if suspicious), "")
+    return next(((why, remedy) for suspicious, why, remedy in suspicions if suspicious), None)
+
+
+def _name_method(number: int) -> str:
+    named = f"{_OTHER_METHODS[number]} (method {number})" if number in _OTHER_METHODS else f"method {number}"
+    return f"{named}, which is not read here"
 
 
 def _check_overlaps(infos: Sequence[zipfile.ZipInfo], end: int) -> None:

@@ -17,11 +17,12 @@ from feefifod.catalog import Ending, LeaseLost, Loaded
 from feefifod.catalog.ledger import LEASE_SECONDS, RENEW_SECONDS
 from feefifod.errors import BadInput, FeefifodError, Refused, Unavailable
 from feefifod.failpoint import Step, reach
-from feefifod.ingest.finish import Ended, carry_out
+from feefifod.ingest.finish import carry_out
 from feefifod.ingest.inspect import Inspection, find_changed, inspect_files
 from feefifod.ingest.load import Load, Stopped, make_sweep
 from feefifod.ingest.order import order_one
 from feefifod.ingest.prove import NotProven, expect, prove
+from feefifod.ingest.whereabouts import Ended
 from feefifod.model import Asset, Category, FileState
 from feefifod.parse.tiers import tier_of
 from feefifod.wording import count_of

@@ -15,7 +15,9 @@ from feefifod.discover import Settlement, Settler, scan
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.batch import Batch
 from feefifod.ingest.candidates import Selection, select
+from feefifod.ingest.closed import ClosedFolders
 from feefifod.ingest.finish import finish_left_over
+from feefifod.ingest.ignored import ArchiveNotes
 from feefifod.ingest.zips import Zips
 from feefifod.pulse import working
 from feefifod.sink import ensure_table, read_identity
@@ -45,11 +47,13 @@ class _Rest:
 
 @dataclass(slots=True)
 class Ingestor:
-    """Ingests what is complete in the data folder."""
+    """Ingests what is complete in the data folder; `closed` are the folders there that cannot be looked into."""
 
     tools: Tools
     settler: Settler = field(init=False)
     zips: Zips = field(init=False)
+    closed: ClosedFolders = field(default_factory=ClosedFolders)
+    _archives: ArchiveNotes = field(default_factory=ArchiveNotes)
     _table_id: str | None = None
     _resting: dict[bytes, _Rest] = field(default_factory=dict)
 
@@ -64,7 +68,10 @@ class Ingestor:
             Refused: the folder cannot be listed.
         """
         folder = str(self.tools.paths.data)
-        found = await to_thread.run_sync(scan, folder)
+        closed: dict[str, str] = {}
+        found = await to_thread.run_sync(scan, folder, closed)
+        self.closed.update(closed)
+        self._archives.update(found)
         members = await to_thread.run_sync(self.zips.shelf.find)
         if busy:
             found = [item for item in found if os.fsencode(item.path) not in busy]
@@ -119,7 +126,8 @@ class Ingestor:
         present += [os.fsencode(found.path) for found, _ in selection.waiting]
         present += [os.fsencode(found.path) for found in selection.zips]
         for folder in (self.tools.paths.data, self.zips.shelf.root):
-            await self.tools.patiently(partial(self.tools.ledger.forget_missing, os.fsencode(folder), present))
+            forget = partial(self.tools.ledger.forget_missing, os.fsencode(folder), present, self.closed.holds)
+            await self.tools.patiently(forget)
 
     async def advance(self, found: Found) -> bool:
         """Do what is next for a complete zip; True when it was unpacked further, or is at its end.

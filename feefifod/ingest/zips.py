@@ -25,9 +25,10 @@ from feefifod.discover import join_parts, open_drop, open_zip, read_contents, re
 from feefifod.errors import BadInput, FeefifodError, Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.candidates import show_name
-from feefifod.ingest.finish import Ended, carry_out
+from feefifod.ingest.finish import carry_out
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.unpack import Shelf, choose_portion, unpack
+from feefifod.ingest.whereabouts import Ended
 from feefifod.ingest.zip_plan import Plan, compare_manifest
 from feefifod.model import FileState
 from feefifod.pulse import beat, working

@@ -45,7 +45,14 @@ _LISTED: Final = ", ".join(_MINUTES)
 # Every character and the digits of every script, so that a hostile name is still seen as what it imitates.
 _OHLCVT: Final = re.compile(r"(?P<stem>.+)_(?P<minutes>\d+)\.csv", re.DOTALL)
 _ZIP: Final = re.compile(r".+\.zip(?P<part>\.part[0-9]+)?", re.DOTALL)
+OTHER_ARCHIVE: Final = "packed as"
+"""How the reason begins why an archive is ignored that is no zip."""
+_EXPECTED: Final = "expected PAIR_MINUTES.csv"
 _PRINTABLE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_ARCHIVE: Final = re.compile(
+    r"\.(7z|7z\.[0-9]{3}|rar|part[0-9]+\.rar|r[0-9]{2}|zipx|z[0-9]{2}|arj|cab|lha|lzh|ace|cpio"
+    r"|tar|(?:tar\.)?(?:gz|bz2|xz|z|lz|lz4|lzma|lzo|br|sz|zst)|tgz|tbz2?|txz|tlz|tzst|taz)$"
+)
 _TEMPORARY: Final = (".part", ".tmp", ".filepart", ".crdownload", "~")
 
 
@@ -115,7 +122,9 @@ def _explain_other(name: str) -> str:
         return "single trades, not candles: a pair without an interval"
     if name != name.lower() and name.lower().endswith((".csv", ".zip")) and not name.endswith((".csv", ".zip")):
         return "the ending must be in lower case: .csv or .zip"
-    return "not an OHLCVT name; expected PAIR_MINUTES.csv"
+    if archive := _ARCHIVE.search(name.lower()):
+        return f"{OTHER_ARCHIVE} {archive[1]}, and only zips are read: unpack it, or pack it as .zip; {_EXPECTED}"
+    return f"not an OHLCVT name; {_EXPECTED}"
 
 
 def _is_pair(text: str) -> bool:

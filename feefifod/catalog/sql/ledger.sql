@@ -143,6 +143,9 @@ WHERE id IN (
 )
 RETURNING *
 
+-- name: list_unmoved
+SELECT name, rows_accepted FROM file WHERE state = 'moving' AND (owner IS NULL OR lease_until < now()) ORDER BY id
+
 -- name: refuse
 -- Files whose very name is refused: what becomes of them is decided at once.
 INSERT INTO file (path, name, device, inode, size, mtime_ns, ctime_ns, ticker, category, quote, interval_minutes,
