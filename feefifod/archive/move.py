@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from feefifod.errors import Unavailable
 from feefifod.failpoint import Step, reach
+from feefifod.parse.names import split_stamp
 from feefifod.pulse import beat
 
 if TYPE_CHECKING:
@@ -114,11 +115,11 @@ def _unwritable(folder: Path, why: str) -> Unavailable:
 
 def _candidates(folder: Path, name: str) -> Iterable[Path]:
     yield folder / name
-    stem, dot, ending = name.partition(".zip" if ".zip" in name else ".csv")
+    stem, ending = split_stamp(name)
     for attempt in range(_TRIES):
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         extra = f"-{attempt}" if attempt else ""
-        yield folder / f"{stem}.{now}{extra}{dot}{ending}"
+        yield folder / f"{stem}.{now}{extra}{ending}"
 
 
 def rename_exclusive(source: str, target: str) -> None:

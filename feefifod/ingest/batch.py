@@ -22,6 +22,7 @@ from feefifod.ingest.inspect import Inspection, find_changed, inspect_files
 from feefifod.ingest.load import Load, Stopped, make_sweep
 from feefifod.ingest.order import order_one
 from feefifod.ingest.prove import NotProven, expect, prove
+from feefifod.ingest.unwrap import Unwrapper
 from feefifod.model import Asset, Category, FileState
 from feefifod.parse.tiers import tier_of
 
@@ -100,7 +101,9 @@ class Batch:
         claim, tools = self.claim, self.tools
         reach(Step.CLAIMED)
         started = time.monotonic()
-        inspections = await inspect_files(claim.files, tools.reading)
+        inspections = await inspect_files(
+            claim.files, tools.reading, Unwrapper(self.scratch, tools.watch.truncated_seconds)
+        )
         loadable = await self._sort_out(inspections)
         ready = [inspection for inspection in loadable if not inspection.irregular]
         irregular = [inspection for inspection in loadable if inspection.irregular]
@@ -192,7 +195,7 @@ class Batch:
             file = inspection.file
             try:
                 ordered = await to_thread.run_sync(
-                    order_one, self.tools, file, self.scratch, limiter=self.tools.reading
+                    order_one, self.tools, inspection.content, self.scratch, limiter=self.tools.reading
                 )
             except BadInput as error:
                 await self._mark([Ending(file.id, FileState.REJECTED, str(error))], None)
@@ -223,7 +226,7 @@ class Batch:
     ) -> set[int]:
         """Load, prove and record files; returns those that turned out to be irregular."""
         claim, tools = self.claim, self.tools
-        size = sum(inspection.file.stamp.size for inspection in inspections)
+        size = sum(inspection.content.stamp.size for inspection in inspections)
         lane = choose_lane(tools, size)
         log = structlog.get_logger().bind(batch=claim.batch_id)
         log.info(
@@ -288,7 +291,8 @@ class Batch:
 
 def _end(file: ClaimedFile, state: FileState, reason: str, *, rejected: int = 0, tally: Tally | None = None) -> Ended:
     accepted, odd = (tally.rows, tally.odd) if tally else (0, 0)
-    return Ended(file.id, os.fsdecode(file.path), file.name, file.stamp, state, reason, accepted, rejected, odd)
+    path = os.fsdecode(file.path)
+    return Ended(file.id, path, file.name, file.stamp, state, reason, accepted, rejected, odd, file.zip_sha256)
 
 
 def choose_lane(tools: Tools, size_bytes: int) -> Lane:

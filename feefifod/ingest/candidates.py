@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from feefifod.catalog import Drop
+from feefifod.catalog import BadName, Drop
 from feefifod.config import takes_interval
-from feefifod.model import FileStamp, Series
+from feefifod.model import Series
 from feefifod.parse.line import escape
 from feefifod.parse.names import Kind
 from feefifod.parse.tiers import tier_of
@@ -29,13 +29,13 @@ class Selection:
 
     Attributes:
         drops: complete and wanted.
-        refused: complete, but refused for their very name: path, name, stamp, reason.
+        refused: complete, but refused for their very name.
         waiting: wanted, not complete yet: found and settlement.
         zips: complete ones, whose members are drops when they are unpacked.
     """
 
     drops: list[Drop] = field(default_factory=list)
-    refused: list[tuple[bytes, str, FileStamp, str]] = field(default_factory=list)
+    refused: list[BadName] = field(default_factory=list)
     waiting: list[tuple[Found, Settlement]] = field(default_factory=list)
     zips: list[Found] = field(default_factory=list)
 
@@ -61,11 +61,13 @@ def select(
             selection.waiting.append((item, settlement))
         elif item.verdict.kind is Kind.ZIP:
             selection.zips.append(item)
-        elif item.verdict.kind is Kind.INVALID:
-            refusal = (os.fsencode(item.path), show_name(item.path), item.stamp, item.verdict.reason)
-            selection.refused.append(refusal)
-        else:
-            selection.drops.append(Drop(os.fsencode(item.path), show_name(item.path), item.stamp, series_of(item)))
+            continue
+        path, name, stamp = os.fsencode(item.path), show_name(item.path), item.stamp
+        if item.verdict.kind is Kind.INVALID:
+            selection.refused.append(BadName(path, name, stamp, item.verdict.reason, item.membership))
+        elif item.verdict.kind is Kind.OHLCVT:
+            drop = Drop(path, name, stamp, series_of(item), item.membership, item.verdict.wrapping)
+            selection.drops.append(drop)
     return selection
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
@@ -15,13 +15,12 @@ from anyio import to_thread
 
 from feefifod.archive import Refusal, forget_draft, keep_rows, move_file, reject_file, rename_group, sync_folders
 from feefifod.catalog import Move
-from feefifod.discover import is_part, list_parts, open_drop
+from feefifod.discover import is_part, list_parts, name_parts, open_drop
 from feefifod.errors import Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.report import FileResult
-from feefifod.ingest.unpack import zip_of_copy
 from feefifod.model import FileState
-from feefifod.parse.names import Kind, judge
+from feefifod.parse.names import Kind, judge, strip_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +36,12 @@ _GROUP: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A file whose end is decided and recorded."""
+    """A file whose end is decided and recorded.
+
+    Attributes:
+        zip_sha256: of the zip that it is a scratch copy from; None for what a person dropped.
+        new_name: what it is to be called where it goes, unless that is taken; "" for its own name.
+    """
 
     id: int
     path: str
@@ -48,6 +52,13 @@ class Ended:
     rows_accepted: int = 0
     rows_rejected: int = 0
     rows_odd: int = 0
+    zip_sha256: bytes | None = None
+    new_name: str = ""
+
+    @property
+    def target(self) -> str:
+        """What it is to be called where it goes."""
+        return self.new_name or PurePath(self.path).name
 
 
 class NotMoved(Unavailable):
@@ -68,7 +79,8 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
     moves: list[Move] = []
     ended, trouble = await _move_other_parts(tools, ended)
     well = [item for item in ended if item.ending in (FileState.DONE, FileState.DUPLICATE)]
-    copies, plain = [item for item in well if zip_of_copy(item.path)], [i for i in well if not zip_of_copy(i.path)]
+    copies = [item for item in well if _is_copy(tools, item)]
+    plain = [item for item in well if item not in copies]
     if copies:
         deleted, error = await _delete_copies(tools, copies)
         moves += deleted
@@ -101,7 +113,7 @@ async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Mov
         _check(group[place])
 
     group, trouble = await _keep_all_rows(tools, group)
-    targets = [(item.path, _folder_of(tools, item), PurePath(item.path).name) for item in group]
+    targets = [(item.path, _folder_of(tools, item), item.target) for item in group]
     results = await to_thread.run_sync(rename_group, targets, check)
     moves: list[Move] = []
     for item, (source, folder, name), result in zip(group, targets, results, strict=True):
@@ -148,6 +160,15 @@ async def _keep_rows(tools: Tools, item: Ended) -> None:
         reach(Step.ROWS_KEPT)
 
 
+def _is_copy(tools: Tools, item: Ended) -> bool:
+    """Tell whether a file may be removed because a zip has it.
+
+    Nothing that lies in the data folder is a copy of ours, whatever a ledger of an earlier version says of it.
+    """
+    dropped = item.path.startswith(os.path.join(tools.paths.data, ""))  # noqa: PTH118 - any bytes are a name
+    return item.zip_sha256 is not None and not dropped
+
+
 async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
     """Remove scratch copies of a zip's members, which the zip itself keeps; their bad rows are kept beside others'."""
     moves: list[Move] = []
@@ -177,11 +198,15 @@ async def _move_other_parts(tools: Tools, ended: Sequence[Ended]) -> tuple[list[
     trouble: Unavailable | None = None
     for item in ended:
         try:
+            new_name = ""
             if is_part(item.path):
                 _check(item)
-                for part in reversed(list_parts(item.path)[1:]):
-                    await move_file(part, _folder_of(tools, item), PurePath(part).name)
-            ready.append(item)
+                folder, parts = _folder_of(tools, item), list_parts(item.path)
+                names = await to_thread.run_sync(name_parts, parts, folder, item.stamp)
+                for part, name in reversed(list(zip(parts, names, strict=True))[1:]):
+                    await move_file(part, folder, name)
+                new_name = names[0]
+            ready.append(replace(item, new_name=new_name))
         except FileNotFoundError:
             ready.append(item)
         except Unavailable as error:
@@ -197,14 +222,13 @@ def _folder_of(tools: Tools, item: Ended) -> Path:
 
 def _find_moved(item: Ended, folder: Path, name: str) -> Move:
     """Say where a file is that is not (as it was) in the data folder: an earlier try may have moved it."""
-    stem = name.removesuffix(".csv")
     replaced = os.path.lexists(item.path)
     if folder.is_dir():
         if not replaced:
             forget_draft(item.path, folder)
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name == name or entry.name.startswith(f"{stem}."):
+                if strip_stamp(entry.name) == strip_stamp(name):
                     status = entry.stat(follow_symlinks=False)
                     renamed = (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode)
                     # A copy to another file system keeps size and time of modification, to the nanosecond.
@@ -218,7 +242,7 @@ def _find_moved(item: Ended, folder: Path, name: str) -> Move:
 
 async def _put_away(tools: Tools, item: Ended) -> Move:
     """Refuse a file, or delete one that has no data row at all."""
-    name = shorten(PurePath(item.path).name)
+    name = shorten(item.target)
     try:
         await to_thread.run_sync(_check, item)
         if item.ending is FileState.EMPTY:
@@ -229,8 +253,8 @@ async def _put_away(tools: Tools, item: Ended) -> Move:
         rows = rows_path(tools, item.id)
         has_rows = await to_thread.run_sync(rows.exists)
         facts: dict[str, object] = {"rows_rejected": item.rows_rejected}
-        if sha256 := zip_of_copy(item.path):
-            facts["zip"] = await tools.patiently(partial(tools.ledger.zips.name_of, sha256))
+        if item.zip_sha256 is not None:
+            facts["zip"] = await tools.patiently(partial(tools.ledger.zips.name_of, item.zip_sha256))
         refusal = Refusal(item.reason, facts, rows if has_rows else None)
         target = await reject_file(item.path, tools.paths.rejected, name, refusal)
         return Move(item.id, os.fsencode(target))
@@ -317,4 +341,5 @@ def _ended(record: FileRecord) -> Ended:
         record.reason,
         record.rows_accepted,
         record.rows_rejected,
+        zip_sha256=record.zip_sha256,
     )
