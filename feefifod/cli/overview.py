@@ -92,6 +92,7 @@ def _next_steps(document: Document, settings: Settings) -> Iterator[str]:
     questdb, files, daemon = document["questdb"], document["files"], document["daemon"]
     if document["data"]["error"]:
         yield document["data"]["error"]
+    yield from (f"{item['name']}: {item['reason']}" for item in document["data"]["downloads"][:3])
     if questdb["suspended"]:
         yield f'{questdb["error"]}. Cure the cause, then: feefifod query "ALTER TABLE {questdb["table"]} RESUME WAL"'
     if (repair := document["repair"]) and repair["differences"]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -12,9 +14,9 @@ from anyio import to_thread
 from feefifod.backfill.schedules import list_results
 from feefifod.catalog import Ledger, Marks, NotSetUp, OtherSchema
 from feefifod.config import pick_database
-from feefifod.discover import scan
+from feefifod.discover import Siblings, scan
 from feefifod.errors import FeefifodError, Refused
-from feefifod.ingest.candidates import why_unwanted
+from feefifod.ingest.candidates import show_name, why_unwanted
 from feefifod.log import redact
 from feefifod.model import FileState
 from feefifod.servers import read_daemon
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 DATABASE: Final = "questdb"
 NOT_RUNNING: Final = "embedded, and not running"
 NO_TABLE: Final = "there is no such table yet; the first ingest makes it, or: feefifod setup-questdb-schema"
+_MOST_NAMED: Final = 20
 _NO_TABLE_ID: Final = ""
 """An identity that no table has: nothing was loaded into a table that does not exist."""
 
@@ -57,7 +60,7 @@ async def gather(
     questdb, table_id = await _look_at_questdb(settings, questdb_url, look_seconds)
     ledger = await _look_at_ledger(settings, postgres, table_id, look_seconds)
     states = ledger.states
-    wanted, trouble = await to_thread.run_sync(_count_wanted, settings, abandon_on_cancel=True)
+    wanted, downloads, trouble = await to_thread.run_sync(_look_at_data, settings, abandon_on_cancel=True)
     files: dict[str, int | None] = {str(state): None if states is None else states.get(state, 0) for state in FileState}
     # Files that are being loaded or moved lie in the data folder too, but for members of zips.
     in_work = (files[FileState.LOADING] or 0) + (files[FileState.MOVING] or 0) - ledger.busy_copies
@@ -67,7 +70,7 @@ async def gather(
         "files": files,
         "rows": ledger.rows,
         "zips": ledger.zips,
-        "data": {"folder": str(settings.paths.data), "error": trouble},
+        "data": {"folder": str(settings.paths.data), "error": trouble, "downloads": downloads},
         "questdb": questdb,
         "postgres": ledger.document,
         "daemon": {
@@ -169,15 +172,20 @@ def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:
     return redact(str(error)) if isinstance(error, FeefifodError) else f"no answer within {look_seconds:g} s"
 
 
-def _count_wanted(settings: Settings) -> tuple[int | None, str | None]:
-    """Count the files in the data folder that are to be ingested, complete or not; None and why when it is away."""
+def _look_at_data(settings: Settings) -> tuple[int | None, list[Document], str | None]:
+    """Count the files in the data folder that are to be ingested, and name some that are still being downloaded.
+
+    When the folder is away, there is None, and why.
+    """
     try:
         found = scan(str(settings.paths.data))
     except Refused as error:
-        return None, str(error)
-    return sum(
-        item.stamp is not None and not why_unwanted(item, settings.watch, settings.tiers) for item in found
-    ), None
+        return None, [], str(error)
+    wanted = [item for item in found if item.stamp and not why_unwanted(item, settings.watch, settings.tiers)]
+    siblings = Siblings(time.time)
+    held = ((item, siblings.find([part.path for part in item.parts] or [item.path])) for item in wanted)
+    named = ({"name": show_name(item.path), "reason": sibling.reason} for item, sibling in held if sibling)
+    return len(wanted), list(islice(named, _MOST_NAMED)), None
 
 
 def _describe_schedule(schedule: ScheduleSettings) -> Document:

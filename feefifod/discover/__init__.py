@@ -3,6 +3,7 @@
 from feefifod.discover.parts import Part, is_part, list_parts, name_parts, read_sums, zip_name
 from feefifod.discover.scan import Found, look_at, open_drop, scan, stamp_of
 from feefifod.discover.settle import Settlement, Settler, explain_unreadable
+from feefifod.discover.siblings import Siblings
 from feefifod.discover.watch import Waker
 from feefifod.discover.zips import (
     Contents,
@@ -24,6 +25,7 @@ __all__ = [
     "Part",
     "Settlement",
     "Settler",
+    "Siblings",
     "Waker",
     "copy_member",
     "explain_unreadable",

@@ -199,7 +199,7 @@ async def _move_other_parts(tools: Tools, ended: Sequence[Ended]) -> tuple[list[
     for item in ended:
         try:
             new_name = ""
-            if is_part(item.path):
+            if _is_split(item):
                 _check(item)
                 folder, parts = _folder_of(tools, item), list_parts(item.path)
                 names = await to_thread.run_sync(name_parts, parts, folder, item.stamp)
@@ -212,6 +212,11 @@ async def _move_other_parts(tools: Tools, ended: Sequence[Ended]) -> tuple[list[
         except Unavailable as error:
             trouble = error
     return ready, trouble
+
+
+def _is_split(item: Ended) -> bool:
+    """Tell whether it is a split zip, recorded with its first part; one with a refused name is a file for itself."""
+    return is_part(item.path) and judge(PurePath(PurePath(item.path).name)).kind is Kind.ZIP
 
 
 def _folder_of(tools: Tools, item: Ended) -> Path:
@@ -272,7 +277,7 @@ def _check(item: Ended) -> None:
     Raises:
         FileNotFoundError: it is gone, or another one.
     """
-    if is_part(item.path):
+    if _is_split(item):
         # The recorded stamp is that of all parts together, and some may have moved in an earlier try.
         status = os.lstat(item.path)
         if (status.st_dev, status.st_ino) != (item.stamp.device, item.stamp.inode):

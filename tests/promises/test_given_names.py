@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from tests.support import samples
 from tests.support.checker import Dropped, check_rows, expect_rows
 from tests.support.daemon import ROOT, World
+from tests.support.project import FEEFIFOD
 from tests.support.zips import pack, split
 
 SHARED = ROOT.parent / "shared" / "trials" / "archive"
@@ -54,6 +56,34 @@ def test_three_loads_of_one_series_are_dropped_again_as_they_lie_in_the_archive(
     assert names(world.ingested) == given
     assert not names(world.data)
     assert world.ask("SELECT sum(rows_accepted) AS n FROM file WHERE state = 'done'")[0]["n"] == 150
+
+
+def test_all_that_lies_in_an_archive_is_dropped_again(world: World) -> None:
+    """The recipe of docs/operations.md, carried out as it stands there."""
+    contents = {n: samples.file(60, interval=60, start=samples.START + 60 * 3600 * n, seed=n) for n in range(4)}
+    for number in range(2):
+        world.drop("XBTUSD_60.csv", contents[number])
+        assert not world.ingest().failed
+    world.drop("XBTUSD_60.csv.zst", compress(contents[2]))
+    world.drop("Q.zip", pack({"XBTUSD_60.csv": contents[3]}))
+    assert not world.ingest().failed
+    world.ask("DELETE FROM file")
+    world.run("query", f"TRUNCATE TABLE {world.table}")
+    page = (ROOT / "docs/operations.md").read_text().partition("## Dropping files again")[2].partition("\n## ")[0]
+    [recipe] = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+    ran = subprocess.run(
+        ["bash", "-euc", recipe],
+        cwd=world.root,
+        env={**os.environ, **world.environment, "PATH": f"{FEEFIFOD.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    check_table(world, {f"{n}/XBTUSD_60.csv": content for n, content in contents.items()})
+    assert not [path for path in world.data.rglob("*") if path.is_file()]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the small inputs of the trials are not beside the project")

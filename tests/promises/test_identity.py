@@ -114,3 +114,12 @@ def test_retry_leaves_the_notes_on_another_file_alone(world: World) -> None:
     left = {path.name for path in world.rejected.iterdir()}
     assert left == {name for name in names if not name.startswith(stamped)}
     assert {"XBTUSD_60.csv", "XBTUSD_60.csv.reason.json", "XBTUSD_60.csv.rows.csv"} <= left
+
+
+def test_parts_with_a_refused_name_are_refused_each_with_its_reason(world: World) -> None:
+    """They are not taken for parts of one zip, whose name has to be right for that."""
+    for number in range(2):
+        world.drop(f"ünbekannt.zip.part{number:02}", b"x" * (number + 1))
+    assert world.ingest().failed
+    names = sorted(path.name for path in world.rejected.iterdir())
+    assert names == sorted(f"ünbekannt.zip.part{number:02}{end}" for number in range(2) for end in ("", ".reason.json"))

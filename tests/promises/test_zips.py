@@ -426,6 +426,10 @@ def test_zip_and_file_that_are_still_being_downloaded_wait(world: World) -> None
         ("Q.zip", "ADAUSD_60.csv"), FileState.WAITING
     )
     assert all("still being loaded" in result.reason for result in summary.results)
+    status = world.run("status", "--json").text
+    document = json.loads(status[status.index("{\n") :])
+    assert [item["name"] for item in document["data"]["downloads"]] == ["ADAUSD_60.csv", "Q.zip"]
+    assert all("still being loaded" in item["reason"] for item in document["data"]["downloads"])
     for note in notes:
         note.unlink()
     world.dropped = [drop for drop in world.dropped if drop.content != b"?"]
