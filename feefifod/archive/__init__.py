@@ -3,14 +3,13 @@
 from feefifod.archive.move import forget_draft, move_file, rename_exclusive, rename_group, sync_folders
 from feefifod.archive.packing import hash_packed, pack_file, remove_drafts, unpack_file
 from feefifod.archive.reasons import Refusal, RejectedRows, keep_rows, reject_file
-from feefifod.archive.wrapping import CutOff, unwrap, unwrap_file
+from feefifod.archive.wrapping import unwrap, unwrap_file
 from feefifod.parse.names import PACKED_SUFFIX, REASON_SUFFIX, ROWS_SUFFIX
 
 __all__ = [
     "PACKED_SUFFIX",
     "REASON_SUFFIX",
     "ROWS_SUFFIX",
-    "CutOff",
     "Refusal",
     "RejectedRows",
     "forget_draft",

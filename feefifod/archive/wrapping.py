@@ -28,10 +28,6 @@ _MOST_LINE: Final = 256 * 1024
 _PIECE_BYTES: Final = 1024 * 1024
 
 
-class CutOff(BadInput):
-    """A compressed file ends before its content does: it may still be on its way."""
-
-
 def unwrap_file(fd: int, wrapping: str, target: Path, take: Callable[[int], None] = lambda _: None) -> None:
     """Write what is inside of an open file to `target`, which does not exist yet.
 
@@ -40,7 +36,7 @@ def unwrap_file(fd: int, wrapping: str, target: Path, take: Callable[[int], None
         take: called with the bytes that are about to be written; raises OSError when they are too many.
 
     Raises:
-        BadInput: it is damaged, made to fill disks, or no list of refused rows; `CutOff` when its end is missing.
+        BadInput: it is damaged, made to fill disks, or no list of refused rows.
         OSError: it cannot be read or written.
     """
     with target.open("xb") as file:
@@ -78,9 +74,8 @@ def _read_packed(fd: int) -> Iterator[bytes]:
     except OSError as error:
         if error.errno is not None and error.errno != errno.EINVAL:
             raise
-        if "truncated" in str(error).lower():
-            raise CutOff("it is cut off: its end is missing", remedy="Copy or download it again") from error
-        raise BadInput(f"it is no whole .zst file: {error}", remedy="Copy or download it again") from error
+        why = "it is cut off or damaged" if "truncated" in str(error).lower() else f"it is no whole .zst file: {error}"
+        raise BadInput(why, remedy="Copy or download it again") from error
 
 
 def read_texts(pieces: Iterator[bytes]) -> Iterator[bytes]:

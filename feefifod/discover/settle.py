@@ -1,8 +1,8 @@
 """When is a dropped file complete?
 
 It has not changed for the settle time, no process has it open for writing, and it ends as such a file ends: a CSV
-with a newline, a zip with its central directory, and no downloader has left a note beside it that it is still at work.
-Of a split zip all this is true for every part, and none is missing.
+with a newline, a compressed one with its last frame, a zip with its central directory. No downloader has left a note
+beside it that it is still at work. Of a split zip all this is true for every part, and none is missing.
 Modification times are never trusted (`cp -p`, `rsync -t` and unzip set old ones); the change time cannot be set back.
 """
 
@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from feefifod.discover.frames import is_cut_off
 from feefifod.discover.scan import Found, open_drop
 from feefifod.discover.siblings import Siblings
 from feefifod.discover.zips import find_missing_part, has_directory, is_blank
@@ -119,7 +120,13 @@ def _look_inside_csv(found: Found, stamp: FileStamp) -> str:
     ohlcvt = found.verdict.kind is Kind.OHLCVT
     packed = found.verdict.wrapping.endswith(PACKED_SUFFIX)
     ending = look_inside(found.path, stamp, check_line=ohlcvt and not packed)
-    return ending or (_EMPTY if packed and stamp.size == 0 else "")
+    if ending or not packed:
+        return ending
+    fd = open_drop(found.path, stamp)
+    try:
+        return _EMPTY if stamp.size == 0 else "its end is missing" if is_cut_off(fd) else ""
+    finally:
+        os.close(fd)
 
 
 def _look_inside_zip(parts: Sequence[Part]) -> str:

@@ -101,9 +101,7 @@ class Batch:
         claim, tools = self.claim, self.tools
         reach(Step.CLAIMED)
         started = time.monotonic()
-        inspections = await inspect_files(
-            claim.files, tools.reading, Unwrapper(self.scratch, tools.watch.truncated_seconds)
-        )
+        inspections = await inspect_files(claim.files, tools.reading, Unwrapper(self.scratch))
         loadable = await self._sort_out(inspections)
         ready = [inspection for inspection in loadable if not inspection.irregular]
         irregular = [inspection for inspection in loadable if inspection.irregular]

@@ -6,11 +6,10 @@ import errno
 import os
 import shutil
 import threading
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from feefifod.archive import CutOff, unwrap_file
+from feefifod.archive import unwrap_file
 from feefifod.catalog import ClaimedFile
 from feefifod.discover import open_drop, stamp_of
 
@@ -21,11 +20,9 @@ class Unwrapper:
 
     Attributes:
         scratch: the batch's folder; it need not exist, and is the caller's to remove.
-        truncated_seconds: a compressed file whose end is missing may still be on its way for so long.
     """
 
     scratch: Path
-    truncated_seconds: float
     _left: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -42,11 +39,6 @@ class Unwrapper:
         fd = open_drop(os.fsdecode(file.path), file.stamp)
         try:
             unwrap_file(fd, file.wrapping, target, self._take)
-        except CutOff as error:
-            target.unlink()
-            if time.time() - file.stamp.ctime_ns / 1e9 < self.truncated_seconds:
-                raise OSError(errno.EAGAIN, error.why) from None
-            raise
         except BaseException:
             target.unlink(missing_ok=True)
             raise
