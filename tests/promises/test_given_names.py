@@ -282,6 +282,24 @@ def test_killed_in_mid_move_the_parts_of_a_zip_stay_together(world: World) -> No
     world.run("verify")
 
 
+def test_a_zip_may_hold_what_we_named(world: World) -> None:
+    one, two = samples.file(200, interval=60, seed=1), samples.file(200, interval=60, seed=2)
+    world.drop(
+        "archive.zip",
+        pack(
+            {
+                "ohlcv/XBTUSD_60.csv.zst": compress(one),
+                "ohlcv/ETHUSD_60.20261125T170326.583384Z.csv": two,
+                "rejected/XBTUSD_7.csv.reason.json": b"{}",
+            }
+        ),
+    )
+    assert not world.ingest().failed
+    check_table(world, {"XBTUSD_60.csv": one, "ETHUSD_60.csv": two})
+    assert names(world.root / "ingested" / "zips") == ["archive.zip"]
+    world.run("verify")
+
+
 def test_explain_agrees(world: World) -> None:
     import json  # noqa: PLC0415 - only here
 
