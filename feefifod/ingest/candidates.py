@@ -57,15 +57,14 @@ def select(
         if item.stamp is None or why_unwanted(item, watch, tiers):
             continue
         settlement = settlements[item.path]
+        path, name, stamp = os.fsencode(item.path), show_name(item.path), item.stamp
         if not settlement.complete:
             selection.waiting.append((item, settlement))
         elif item.verdict.kind is Kind.ZIP:
             selection.zips.append(item)
-            continue
-        path, name, stamp = os.fsencode(item.path), show_name(item.path), item.stamp
-        if item.verdict.kind is Kind.INVALID:
+        elif item.verdict.kind is Kind.INVALID:
             selection.refused.append(BadName(path, name, stamp, item.verdict.reason, item.membership))
-        elif item.verdict.kind is Kind.OHLCVT:
+        else:
             drop = Drop(path, name, stamp, series_of(item), item.membership, item.verdict.wrapping)
             selection.drops.append(drop)
     return selection
