@@ -183,7 +183,7 @@ def _look_at_data(settings: Settings) -> tuple[int | None, list[Document], str |
         return None, [], str(error)
     wanted = [item for item in found if item.stamp and not why_unwanted(item, settings.watch, settings.tiers)]
     siblings = Siblings(time.time)
-    held = ((item, siblings.find([part.path for part in item.parts] or [item.path])) for item in wanted)
+    held = ((item, siblings.find(item)) for item in wanted)
     named = ({"name": show_name(item.path), "reason": sibling.reason} for item, sibling in held if sibling)
     return len(wanted), list(islice(named, _MOST_NAMED)), None
 

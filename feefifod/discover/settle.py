@@ -101,7 +101,7 @@ class Settler:
 
     def _judge_siblings(self, found: Found, siblings: Siblings) -> Settlement:
         """Judge what else is complete by what downloaders have put beside it."""
-        sibling = siblings.find([part.path for part in found.parts] or [found.path])
+        sibling = siblings.find(found)
         if sibling is None:
             return Settlement(True, "complete")
         return Settlement(False, sibling.reason, self._watch.rescan_seconds, trouble=sibling.stale)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from feefifod.discover.parts import is_part, zip_name
+from feefifod.discover.scan import Found
 from feefifod.parse.names import is_temporary
 
 # They tell how much of the file beside them is there, and go when it is whole; without that file's name at its end.
 _CONTROLS: Final = (".aria2", ".st", ".lftp-pget-status")
+# Chrome and WinSCP put an empty placeholder beside these, if anything: a CSV with rows there is another, earlier one.
+_RENAMED: Final = (".crdownload", ".filepart")
 _STALE_SECONDS: Final = 3600.0
 _BETWEEN: Final = re.compile(r"(?:\.[A-Za-z0-9_-]{4,16})?")
 """Firefox (NAME.x8Kd2s-A.zip.part) and rclone (NAME.zip.1a2b3c4d.partial) put some letters of their own in."""
@@ -39,12 +42,14 @@ class Siblings:
         self._wall = wall
         self._folders: dict[str, list[str]] = {}
 
-    def find(self, paths: Sequence[str]) -> Sibling | None:
+    def find(self, file: Found) -> Sibling | None:
         """Find what says that a file, or a part of a split zip, is still being loaded."""
-        for path in paths:
+        has_content = not file.parts and file.stamp is not None and file.stamp.size > 0
+        for path in [part.path for part in file.parts] or [file.path]:
             folder, name = os.path.split(path)
-            names = self._list(folder)
-            for sibling in names:
+            for sibling in self._list(folder):
+                if has_content and sibling.lower().endswith(_RENAMED):
+                    continue
                 if _belongs(sibling, name) and (found := self._judge(os.path.join(folder, sibling), sibling)):  # noqa: PTH118 - any bytes are a name
                     return found
         return None

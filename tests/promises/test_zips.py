@@ -420,7 +420,7 @@ def test_zip_with_other_files_only_is_refused_and_kept(world: World) -> None:
 def test_zip_and_file_that_are_still_being_downloaded_wait(world: World) -> None:
     world.drop("Q.zip", pack(QUARTER))
     world.drop("ADAUSD_60.csv", samples.file(100, interval=60, seed=9))
-    notes = [world.drop("Q.zip.aria2", b"?"), world.drop("ADAUSD_60.csv.crdownload", b"?")]
+    notes = [world.drop("Q.zip.aria2", b"?"), world.drop("ADAUSD_60.csv.part", b"?")]
     summary = world.ingest()
     assert {result.name: result.state for result in summary.results} == dict.fromkeys(
         ("Q.zip", "ADAUSD_60.csv"), FileState.WAITING

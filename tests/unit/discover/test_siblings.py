@@ -80,10 +80,19 @@ def test_what_belongs_to_another_file_holds_nothing_back(tmp_path: Path, sibling
 
 def test_a_temporary_file_that_grows_no_more_holds_back_for_an_hour_only(tmp_path: Path) -> None:
     (tmp_path / "XBTUSD_60.csv").write_bytes(CSV)
-    (tmp_path / "XBTUSD_60.csv.crdownload").write_bytes(b"?")
+    (tmp_path / "XBTUSD_60.csv.part").write_bytes(b"?")
 
     assert not judge(tmp_path, "XBTUSD_60.csv", later=3000).complete
     assert judge(tmp_path, "XBTUSD_60.csv", later=4000).complete
+
+
+@pytest.mark.parametrize("ending", [".crdownload", ".filepart"])
+def test_placeholder_of_a_browser_waits_and_an_earlier_file_with_rows_does_not(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "XBTUSD_60.csv").write_bytes(b"")
+    (tmp_path / f"XBTUSD_60.csv{ending}").write_bytes(CSV)
+    assert not judge(tmp_path, "XBTUSD_60.csv", later=60).complete
+    (tmp_path / "XBTUSD_60.csv").write_bytes(CSV)
+    assert judge(tmp_path, "XBTUSD_60.csv", later=60).complete
 
 
 def test_a_control_file_holds_back_as_long_as_it_is_there_and_says_what_to_do(tmp_path: Path) -> None:
