@@ -10,17 +10,11 @@ from feefifod.archive.move import (
     rename_exclusive,
     rename_group,
 )
-from feefifod.archive.packing import PACKED_SUFFIX, hash_packed, pack_file, remove_drafts, unpack_file
-from feefifod.archive.reasons import (
-    HEADER_NOTE,
-    REASON_SUFFIX,
-    ROWS_SUFFIX,
-    Refusal,
-    RejectedRows,
-    keep_rows,
-    reject_file,
-)
+from feefifod.archive.packing import hash_packed, pack_file, remove_drafts, unpack_file
+from feefifod.archive.reasons import HEADER_NOTE, Refusal, RejectedRows, keep_rows, reject_file
 from feefifod.archive.reservation import is_reserved
+from feefifod.archive.wrapping import unwrap, unwrap_file
+from feefifod.parse.names import PACKED_SUFFIX, REASON_SUFFIX, ROWS_SUFFIX
 
 __all__ = [
     "HEADER_NOTE",
@@ -48,4 +42,6 @@ __all__ = [
     "sync_file",
     "sync_folders",
     "unpack_file",
+    "unwrap",
+    "unwrap_file",
 ]

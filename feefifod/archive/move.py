@@ -26,6 +26,7 @@ from feefifod.archive.durability import NOT_SUPPORTED, copy_times, sync_file, sy
 from feefifod.archive.fault import ReadFault, SourceFault, TargetFault, explain_move, explain_target, find_fixture
 from feefifod.archive.reservation import is_reserved, rename_reserved
 from feefifod.failpoint import Step, reach
+from feefifod.parse.names import split_stamp
 from feefifod.pulse import beat
 
 _AT_FDCWD: Final = -100
@@ -143,11 +144,11 @@ def _rename_to_free_name(source: str, folder: Path, name: str) -> Path:
 
 def _candidates(folder: Path, name: str) -> Iterable[Path]:
     yield folder / name
-    stem, dot, ending = name.partition(".zip" if ".zip" in name else ".csv")
+    stem, ending = split_stamp(name)
     for attempt in range(_TRIES):
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         extra = f"-{attempt}" if attempt else ""
-        yield folder / f"{stem}.{now}{extra}{dot}{ending}"
+        yield folder / f"{stem}.{now}{extra}{ending}"
 
 
 def rename_exclusive(source: str, target: str) -> None:

@@ -18,16 +18,16 @@ from anyio import to_thread
 
 from feefifod.archive.durability import sync_file
 from feefifod.archive.move import move_file
+from feefifod.archive.wrapping import ROWS_HEADER
 from feefifod.errors import Unavailable
 from feefifod.failpoint import Step, reach
+from feefifod.parse.names import REASON_SUFFIX, ROWS_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from feefifod.parse.rows import Reject
 
-REASON_SUFFIX: Final = ".reason.json"
-ROWS_SUFFIX: Final = ".rows.csv"
 HEADER_NOTE: Final = "not refused: the header, which names the columns of the rows below"
 _MOST_ROWS_BYTES: Final = 256 * 1024 * 1024
 
@@ -54,7 +54,7 @@ class RejectedRows:
         with self._writing():
             self._file = self.path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(("line", "reason", "text"))
+        self._writer.writerow(ROWS_HEADER)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from feefifod.catalog.database import Database
-    from feefifod.catalog.records import Drop, Ending, FileRecord, Loaded, Move
-    from feefifod.model import FileStamp
+    from feefifod.catalog.records import BadName, Drop, Ending, FileRecord, Loaded, Move
 
 LEASE_SECONDS: Final = 60.0
 """How long a claim holds without renewal, on PostgreSQL's clock."""
@@ -60,21 +59,25 @@ class Ledger:
                 [str(drop.series.category) for drop in drops],
                 [drop.series.quote for drop in drops],
                 [drop.series.interval_minutes for drop in drops],
+                [drop.membership and drop.membership.zip_sha256 for drop in drops],
+                [drop.membership and drop.membership.place for drop in drops],
+                [drop.wrapping for drop in drops],
             )
 
-    async def refuse(self, refusals: Sequence[tuple[bytes, str, FileStamp, str]]) -> None:
-        """Record files whose very name is refused (path, name, stamp, reason); `adopt_unmoved` then finds them."""
-        stamps = [stamp for _, _, stamp, _ in refusals]
+    async def refuse(self, refused: Sequence[BadName]) -> None:
+        """Record files whose very name is refused; `adopt_unmoved` then finds them."""
         await self._database.execute(
             self._sql["refuse"],
-            [path for path, _, _, _ in refusals],
-            [name for _, name, _, _ in refusals],
-            [stamp.device for stamp in stamps],
-            [stamp.inode for stamp in stamps],
-            [stamp.size for stamp in stamps],
-            [stamp.mtime_ns for stamp in stamps],
-            [stamp.ctime_ns for stamp in stamps],
-            [reason for _, _, _, reason in refusals],
+            [file.path for file in refused],
+            [file.name for file in refused],
+            [file.stamp.device for file in refused],
+            [file.stamp.inode for file in refused],
+            [file.stamp.size for file in refused],
+            [file.stamp.mtime_ns for file in refused],
+            [file.stamp.ctime_ns for file in refused],
+            [file.reason for file in refused],
+            [file.membership and file.membership.zip_sha256 for file in refused],
+            [file.membership and file.membership.place for file in refused],
         )
 
     async def free_dead_owners(self) -> None:

@@ -119,6 +119,7 @@ def _next_steps(document: Document, settings: Settings) -> Iterator[str]:
             f"{unmoved['files']:,} files are decided ({unmoved['rows']:,} rows of them are in the table) and wait to be"
             f" moved, such as {names}. What is in the way: feefifod doctor"
         )
+    yield from (f"{item['name']}: {item['reason']}" for item in document["data"]["downloads"][:3])
     if questdb["suspended"]:
         yield f'{questdb["error"]}. Cure the cause, then: feefifod query "ALTER TABLE {questdb["table"]} RESUME WAL"'
     if (repair := document["repair"]) and repair["differences"]:

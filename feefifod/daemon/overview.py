@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -12,9 +14,9 @@ from anyio import to_thread
 from feefifod.backfill.schedules import list_results
 from feefifod.catalog import Ledger, Marks, NotSetUp, OtherSchema
 from feefifod.config import pick_database
-from feefifod.discover import scan
+from feefifod.discover import Siblings, scan
 from feefifod.errors import FeefifodError, Refused
-from feefifod.ingest.candidates import why_unwanted
+from feefifod.ingest.candidates import show_name, why_unwanted
 from feefifod.ingest.closed import show_path
 from feefifod.ingest.ignored import count_ignored
 from feefifod.log import redact
@@ -34,6 +36,7 @@ DATABASE: Final = "questdb"
 NOT_RUNNING: Final = "embedded, and not running"
 NO_TABLE: Final = "there is no such table yet; the first ingest makes it, or: feefifod setup-questdb-schema"
 _MOST_EXAMPLES: Final = 3
+_MOST_NAMED: Final = 20
 _NO_TABLE_ID: Final = ""
 """An identity that no table has: nothing was loaded into a table that does not exist."""
 
@@ -71,7 +74,12 @@ async def gather(
         "files": files,
         "rows": ledger.rows,
         "zips": ledger.zips,
-        "data": {"folder": str(settings.paths.data), "error": data.error, "unreadable": data.unreadable},
+        "data": {
+            "folder": str(settings.paths.data),
+            "error": data.error,
+            "unreadable": data.unreadable,
+            "downloads": data.downloads,
+        },
         "ignored": data.ignored,
         "unmoved": ledger.unmoved,
         "questdb": questdb,
@@ -191,6 +199,7 @@ class _DataLook:
     error: str | None = None
     ignored: list[Document] = field(default_factory=list)
     unreadable: list[Document] = field(default_factory=list)
+    downloads: list[Document] = field(default_factory=list)
 
 
 def _look_at_data(settings: Settings) -> _DataLook:
@@ -199,11 +208,16 @@ def _look_at_data(settings: Settings) -> _DataLook:
         found = scan(folder, closed)
     except Refused as error:
         return _DataLook(error=str(error))
+    wanted = [item for item in found if item.stamp and not why_unwanted(item, settings.watch, settings.tiers)]
+    siblings = Siblings(time.time)
+    held = ((item, siblings.find(item)) for item in wanted)
+    downloads = ({"name": show_name(item.path), "reason": sibling.reason} for item, sibling in held if sibling)
     return _DataLook(
-        sum(item.stamp is not None and not why_unwanted(item, settings.watch, settings.tiers) for item in found),
+        len(wanted),
         None,
         [group.to_json() for group in count_ignored(found, folder, settings.watch, settings.tiers)],
         [{"path": show_path(path), "reason": reason} for path, reason in sorted(closed.items())],
+        list(islice(downloads, _MOST_NAMED)),
     )
 
 

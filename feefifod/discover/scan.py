@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from feefifod.discover.parts import fold_zips, list_parts
 from feefifod.errors import Refused
-from feefifod.model import FileStamp
+from feefifod.model import FileStamp, Membership
 from feefifod.parse.names import Kind, Verdict, judge
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Found:
         stamp: of a regular file, else None.
         obstacle: why it cannot be read whatever its name says; empty when nothing is in the way.
         parts: the files of a zip in order, itself alone when it is not split; empty for anything else.
+        membership: of which zip it is a scratch copy; None for everything that a person dropped.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Found:
     verdict: Verdict
     obstacle: str
     parts: tuple[Part, ...] = ()
+    membership: Membership | None = None
 
 
 def scan(folder: str, closed: dict[str, str] | None = None) -> list[Found]:

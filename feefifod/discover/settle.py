@@ -1,7 +1,8 @@
 """When is a dropped file complete?
 
 It has not changed for the settle time, no process has it open for writing, and it ends as such a file ends: a CSV
-with a newline, a zip with its central directory. Of a split zip all this is true for every part, and none is missing.
+with a newline, a compressed one with its last frame, a zip with its central directory. No downloader has left a note
+beside it that it is still at work. Of a split zip all this is true for every part, and none is missing.
 Modification times are never trusted (`cp -p`, `rsync -t` and unzip set old ones); the change time cannot be set back.
 """
 
@@ -20,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from feefifod.discover.frames import is_cut_off
 from feefifod.discover.scan import Found, open_drop
-from feefifod.discover.zips import find_missing_part, has_directory
-from feefifod.parse.names import Kind
+from feefifod.discover.siblings import Siblings
+from feefifod.discover.zips import find_missing_part, has_directory, is_blank
+from feefifod.parse.names import PACKED_SUFFIX, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -68,13 +71,15 @@ class Settler:
         """Judge files that have a stamp, and forget those that are not named any more."""
         seen: dict[str, tuple[FileStamp, float]] = {}
         settlements = {}
+        siblings = Siblings(self._wall)
         for item in found:
             if item.stamp is None:
                 continue
             before = self._seen.get(item.path)
             since = before[1] if before and before[0] == item.stamp else self._clock()
             seen[item.path] = (item.stamp, since)
-            settlements[item.path] = self._judge(item, item.stamp, since)
+            settlement = self._judge(item, item.stamp, since)
+            settlements[item.path] = self._judge_siblings(item, siblings) if settlement.complete else settlement
         self._seen = seen
         return settlements
 
@@ -89,13 +94,19 @@ class Settler:
         try:
             if found.parts and (lack := find_missing_part(found.parts)):
                 return Settlement(False, lack, self._watch.rescan_seconds)
-            csv = found.verdict.kind is Kind.OHLCVT
-            ending = _look_inside_zip(found.parts) if found.parts else look_inside(found.path, stamp, check_line=csv)
+            ending = _look_inside_zip(found.parts) if found.parts else _look_inside_csv(found, stamp)
         except FileNotFoundError:
             return Settlement(False, _CHANGED, self._watch.settle_seconds)
         except OSError as error:
             return Settlement(False, _explain(found.path, error), self._watch.rescan_seconds, trouble=True)
         return self._judge_ending(ending, quiet)
+
+    def _judge_siblings(self, found: Found, siblings: Siblings) -> Settlement:
+        """Judge what else is complete by what downloaders have put beside it."""
+        sibling = siblings.find(found)
+        if sibling is None:
+            return Settlement(True, "complete")
+        return Settlement(False, sibling.reason, self._watch.rescan_seconds, trouble=sibling.stale)
 
     def _judge_ending(self, ending: str, quiet_seconds: float) -> Settlement:
         if ending == _WRITER:
@@ -106,14 +117,33 @@ class Settler:
         return Settlement(True, "complete")
 
 
+def _look_inside_csv(found: Found, stamp: FileStamp) -> str:
+    """Return what keeps any other file from being complete, as `look_inside`; only an OHLCVT file lacks something."""
+    ohlcvt = found.verdict.kind is Kind.OHLCVT
+    packed = found.verdict.wrapping.endswith(PACKED_SUFFIX)
+    ending = look_inside(found.path, stamp, check_line=ohlcvt and not packed)
+    if ending or not packed:
+        return ending
+    fd = open_drop(found.path, stamp)
+    try:
+        return _EMPTY if stamp.size == 0 else "its end is missing" if is_cut_off(fd) else ""
+    finally:
+        os.close(fd)
+
+
 def _look_inside_zip(parts: Sequence[Part]) -> str:
     """Return what keeps a zip from being complete, as `look_inside`."""
     if any(look_inside(part.path, part.stamp, check_line=False) for part in parts):
         return _WRITER
-    return "" if has_directory(parts) else "there is no central directory at its end"
+    if sum(part.stamp.size for part in parts) == 0:
+        return _EMPTY
+    if not has_directory(parts):
+        return "there is no central directory at its end"
+    return "there is no file in it" if is_blank(parts) else ""
 
 
 _CHANGED: Final = "it changed a moment ago; waiting until it is quiet"
+_EMPTY: Final = "it is empty"
 _WRITER: Final = "another process has it open for writing"
 
 
@@ -136,7 +166,7 @@ def look_inside(path: str, stamp: FileStamp, *, check_line: bool) -> str:
         if not check_line:
             return ""
         if stamp.size == 0:
-            return "it is empty"
+            return _EMPTY
         if os.pread(fd, 1, stamp.size - 1) != b"\n":
             return "its last line is not terminated"
         return ""

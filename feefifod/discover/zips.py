@@ -38,6 +38,11 @@ _FREE_RATIO_BYTES: Final = 1024 * 1024
 _MOST_MANIFEST_BYTES: Final = 1024 * 1024
 _LONGEST_NAME: Final = 200
 _LOCAL_HEADER_BYTES: Final = 30
+_ENTRY_BYTES: Final = 46
+_END_BYTES: Final = 22
+_EXTRA_BYTES: Final = 16
+"""How much longer than in the directory the extra field of a folder may be before its own entry (Info-ZIP's times)."""
+_MOST_BLANK_BYTES: Final = 64 * 1024
 _ENCRYPTED: Final = 0x1 | 0x40
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _OTHER_METHODS: Final = {
@@ -218,6 +223,29 @@ def read_contents(archive: zipfile.ZipFile) -> Contents:
     if not any(verdict.kind is Kind.OHLCVT for _, verdict in wanted):
         raise BadInput("nothing in it is an OHLCVT file, such as XBTUSD_60.csv")
     return Contents(_place(wanted), _read_manifest(archive, manifest) if manifest else None)
+
+
+def is_blank(parts: Sequence[Part]) -> bool:
+    """Tell whether a zip that ends as one holds no data at all: no file is in it, and nothing else is around.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if len(parts) > 1 or is_part(parts[0].path) or parts[0].stamp.size > _MOST_BLANK_BYTES:
+        return False
+    if parts[0].stamp.size == 0:
+        return True
+    try:
+        with open_zip(parts) as archive:
+            infos = archive.infolist()
+            folders = all(info.is_dir() and not info.file_size and not info.compress_size for info in infos)
+            # What its entries account for; more is something that is hidden in it, and none of ours to remove.
+            names = sum(len(info.orig_filename.encode()) for info in infos)
+            extra = sum(len(info.extra) for info in infos)
+            size = _END_BYTES + len(infos) * (_LOCAL_HEADER_BYTES + _ENTRY_BYTES) + 2 * (names + extra)
+            return folders and not archive.comment and parts[0].stamp.size <= size + len(infos) * _EXTRA_BYTES
+    except BadInput:
+        return False
 
 
 def list_members(found: Found) -> list[Found]:

@@ -177,7 +177,8 @@ def check_rejected(rejected: Path) -> Finding:
         return good(check, "nothing was refused so far", why)
     except OSError as error:
         return fail(check, f"{rejected} cannot be listed: {error.strerror}", why, "Give this user the right to read it")
-    files = {n for n in names if not n.startswith(".") and not n.endswith((REASON_SUFFIX, ROWS_SUFFIX))}
+    files = {n for n in names if not n.startswith(".") and not n.endswith(REASON_SUFFIX)}
+    files -= {n for n in files if n.endswith(ROWS_SUFFIX) and n + REASON_SUFFIX not in names}
     if odd := sorted(name for name in files if name + REASON_SUFFIX not in names):
         what = f"{len(odd)} of {len(files)} have no reason, such as {odd[0]}"
         remedy = f"Move it to {rejected.parent / 'data'} to be judged again, or away: {_quote(str(rejected / odd[0]))}"

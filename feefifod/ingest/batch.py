@@ -22,6 +22,7 @@ from feefifod.ingest.inspect import Inspection, find_changed, inspect_files
 from feefifod.ingest.load import Load, Stopped, make_sweep
 from feefifod.ingest.order import order_one
 from feefifod.ingest.prove import NotProven, expect, prove
+from feefifod.ingest.unwrap import Unwrapper
 from feefifod.ingest.whereabouts import Ended
 from feefifod.model import Asset, Category, FileState
 from feefifod.parse.tiers import tier_of
@@ -105,7 +106,7 @@ class Batch:
         claim, tools = self.claim, self.tools
         reach(Step.CLAIMED)
         started = time.monotonic()
-        inspections = await inspect_files(claim.files, tools.reading)
+        inspections = await inspect_files(claim.files, tools.reading, Unwrapper(self.scratch))
         loadable = await self._sort_out(inspections)
         ready = [inspection for inspection in loadable if not inspection.irregular]
         irregular = [inspection for inspection in loadable if inspection.irregular]
@@ -202,7 +203,7 @@ class Batch:
             file = inspection.file
             try:
                 ordered = await to_thread.run_sync(
-                    order_one, self.tools, file, self.scratch, limiter=self.tools.reading
+                    order_one, self.tools, inspection.content, self.scratch, limiter=self.tools.reading
                 )
             except BadInput as error:
                 await self._mark([Ending(file.id, FileState.REJECTED, str(error))], None)
@@ -234,7 +235,7 @@ class Batch:
     ) -> set[int]:
         """Load, prove and record files; returns those that turned out to be irregular."""
         claim, tools = self.claim, self.tools
-        size = sum(inspection.file.stamp.size for inspection in inspections)
+        size = sum(inspection.content.stamp.size for inspection in inspections)
         lane = choose_lane(tools, size)
         log = structlog.get_logger().bind(batch=claim.batch_id)
         log.info(
@@ -306,6 +307,7 @@ class Batch:
             rows_rejected=rejected,
             rows_odd=tally.odd if tally else 0,
             series=file.series,
+            zip_sha256=file.zip_sha256,
             begun=self._begun,
         )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from feefifod.catalog import Drop
+from feefifod.catalog import BadName, Drop
 from feefifod.config import takes_interval
-from feefifod.model import FileStamp, Series
+from feefifod.model import Series
 from feefifod.parse.line import escape
 from feefifod.parse.names import Kind
 from feefifod.parse.tiers import tier_of
@@ -29,13 +29,13 @@ class Selection:
 
     Attributes:
         drops: complete and wanted.
-        refused: complete, but refused for their very name: path, name, stamp, reason.
+        refused: complete, but refused for their very name.
         waiting: wanted, not complete yet: found and settlement.
         zips: complete ones, whose members are drops when they are unpacked.
     """
 
     drops: list[Drop] = field(default_factory=list)
-    refused: list[tuple[bytes, str, FileStamp, str]] = field(default_factory=list)
+    refused: list[BadName] = field(default_factory=list)
     waiting: list[tuple[Found, Settlement]] = field(default_factory=list)
     zips: list[Found] = field(default_factory=list)
 
@@ -57,15 +57,16 @@ def select(
         if item.stamp is None or why_unwanted(item, watch, tiers):
             continue
         settlement = settlements[item.path]
+        path, name, stamp = os.fsencode(item.path), show_name(item.path), item.stamp
         if not settlement.complete:
             selection.waiting.append((item, settlement))
         elif item.verdict.kind is Kind.ZIP:
             selection.zips.append(item)
         elif item.verdict.kind is Kind.INVALID:
-            refusal = (os.fsencode(item.path), show_name(item.path), item.stamp, item.verdict.reason)
-            selection.refused.append(refusal)
+            selection.refused.append(BadName(path, name, stamp, item.verdict.reason, item.membership))
         else:
-            selection.drops.append(Drop(os.fsencode(item.path), show_name(item.path), item.stamp, series_of(item)))
+            drop = Drop(path, name, stamp, series_of(item), item.membership, item.verdict.wrapping)
+            selection.drops.append(drop)
     return selection
 
 

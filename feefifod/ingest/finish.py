@@ -24,11 +24,10 @@ from feefifod.archive import (
     sync_folders,
 )
 from feefifod.catalog import Move
-from feefifod.discover import is_part, list_parts
+from feefifod.discover import list_parts, name_parts
 from feefifod.errors import Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.report import FileResult
-from feefifod.ingest.unpack import zip_of_copy
 from feefifod.ingest.whereabouts import Ended, check_same, describe_stuck, find_moved
 from feefifod.model import FileState
 from feefifod.parse.names import Kind, judge
@@ -62,7 +61,8 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
     moves: list[Move] = []
     ready, stuck = await _move_other_parts(tools, ended)
     well = [item for item in ready if item.ending in (FileState.DONE, FileState.DUPLICATE)]
-    copies, plain = [item for item in well if zip_of_copy(item.path)], [i for i in well if not zip_of_copy(i.path)]
+    copies = [item for item in well if _is_copy(tools, item)]
+    plain = [item for item in well if not _is_copy(tools, item)]
     if copies:
         moves += await _delete_copies(tools, copies, stuck)
     for start in range(0, len(plain), _GROUP):
@@ -117,7 +117,7 @@ async def _archive_group(tools: Tools, group: Sequence[Ended], stuck: _Stuck) ->
         check_same(group[place])
 
     group = await _keep_all_rows(tools, group, stuck)
-    targets = [(item.path, _folder_of(tools, item), PurePath(item.path).name) for item in group]
+    targets = [(item.path, _folder_of(tools, item), item.target) for item in group]
     results = await to_thread.run_sync(rename_group, targets, check)
     moves: list[Move] = []
     for item, (source, folder, name), result in zip(group, targets, results, strict=True):
@@ -165,6 +165,15 @@ async def _keep_rows(tools: Tools, item: Ended) -> None:
         reach(Step.ROWS_KEPT)
 
 
+def _is_copy(tools: Tools, item: Ended) -> bool:
+    """Tell whether a file may be removed because a zip has it.
+
+    Nothing that lies in the data folder is a copy of ours, whatever a ledger of an earlier version says of it.
+    """
+    dropped = item.path.startswith(os.path.join(tools.paths.data, ""))  # noqa: PTH118 - any bytes are a name
+    return item.zip_sha256 is not None and not dropped
+
+
 async def _delete_copies(tools: Tools, items: Sequence[Ended], stuck: _Stuck) -> list[Move]:
     """Remove scratch copies of a zip's members, which the zip itself keeps; their bad rows are kept beside others'."""
     moves: list[Move] = []
@@ -198,11 +207,15 @@ async def _move_other_parts(tools: Tools, ended: Sequence[Ended]) -> tuple[list[
     stuck: _Stuck = []
     for item in ended:
         try:
-            if is_part(item.path):
+            new_name = ""
+            if item.is_split:
                 check_same(item)
-                for part in reversed(list_parts(item.path)[1:]):
-                    await move_file(part, _folder_of(tools, item), PurePath(part).name)
-            ready.append(item)
+                folder, parts = _folder_of(tools, item), list_parts(item.path)
+                names = await to_thread.run_sync(name_parts, parts, folder, item.stamp)
+                for part, name in reversed(list(zip(parts, names, strict=True))[1:]):
+                    await move_file(part, folder, name)
+                new_name = names[0]
+            ready.append(replace(item, new_name=new_name))
         except FileNotFoundError:
             ready.append(item)
         except OSError as error:
@@ -220,7 +233,7 @@ def _folder_of(tools: Tools, item: Ended) -> Path:
 
 async def _put_away(tools: Tools, item: Ended) -> Move:
     """Refuse a file, or delete one that has no data row at all."""
-    name = shorten(PurePath(item.path).name)
+    name = shorten(item.target)
     try:
         await to_thread.run_sync(check_same, item)
         if item.ending is FileState.EMPTY:
@@ -231,8 +244,8 @@ async def _put_away(tools: Tools, item: Ended) -> Move:
         rows = rows_path(tools, item.id)
         has_rows = await to_thread.run_sync(rows.exists)
         facts: dict[str, object] = {"rows_rejected": item.rows_rejected}
-        if sha256 := zip_of_copy(item.path):
-            facts["zip"] = await tools.patiently(partial(tools.ledger.zips.name_of, sha256))
+        if item.zip_sha256 is not None:
+            facts["zip"] = await tools.patiently(partial(tools.ledger.zips.name_of, item.zip_sha256))
         refusal = Refusal(item.reason, facts, rows if has_rows else None)
         target = await reject_file(item.path, tools.paths.rejected, name, refusal)
         return Move(item.id, os.fsencode(target))
@@ -323,4 +336,5 @@ def _ended(record: FileRecord) -> Ended:
         record.rows_rejected,
         series=record.series,
         loaded_now=False,
+        zip_sha256=record.zip_sha256,
     )

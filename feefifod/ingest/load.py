@@ -184,7 +184,7 @@ def make_sweep(
     """Prepare the sweep of a claim's files."""
     files = []
     for inspection in inspections:
-        file, head = inspection.file, inspection.head
+        file, head = inspection.content, inspection.head
         if head is None:
             continue
         files.append(

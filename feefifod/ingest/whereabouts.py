@@ -6,13 +6,14 @@ import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from feefifod.archive import find_noted, forget_draft, is_reserved, make_portable
 from feefifod.catalog import Move
 from feefifod.discover import is_part, open_drop, stamp_of
 from feefifod.model import FileStamp, FileState, Series
+from feefifod.parse.names import Kind, judge, strip_stamp
 
 _COARSEST_NS: Final = 10_000_000
 _LONGEST_ROUNDING_NS: Final = 2_000_000_000
@@ -23,6 +24,8 @@ class Ended:
     """A file whose end is decided and recorded; `loaded_now` unless an earlier process has done that.
 
     Attributes:
+        zip_sha256: of the zip that it is a scratch copy from; None for what a person dropped.
+        new_name: what it is to be called where it goes, unless that is taken; "" for its own name.
         series: None for what is no OHLCVT file.
         begun: when its batch began, on the monotonic clock; None where another process began it.
     """
@@ -37,8 +40,20 @@ class Ended:
     rows_rejected: int = 0
     rows_odd: int = 0
     loaded_now: bool = True
+    zip_sha256: bytes | None = None
+    new_name: str = ""
     series: Series | None = None
     begun: float | None = None
+
+    @property
+    def target(self) -> str:
+        """What it is to be called where it goes."""
+        return self.new_name or PurePath(self.path).name
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it is a split zip, recorded with its first part; one with a refused name is a file for itself."""
+        return is_part(self.path) and judge(PurePath(PurePath(self.path).name)).kind is Kind.ZIP
 
 
 def describe_stuck(items: Sequence[Ended]) -> str:
@@ -59,8 +74,7 @@ def find_moved(item: Ended, folder: Path, name: str) -> Move:
     Raises:
         OSError: the folders cannot be looked at.
     """
-    names = {spelling.casefold() for spelling in (name, make_portable(name))}
-    stems = tuple(f"{spelling.removesuffix('.csv')}." for spelling in names)
+    names = {strip_stamp(spelling).casefold() for spelling in (name, make_portable(name))}
     replaced = os.path.lexists(item.path)
     if folder.is_dir():
         if not replaced:
@@ -70,7 +84,7 @@ def find_moved(item: Ended, folder: Path, name: str) -> Move:
                 return Move(item.id, os.fsencode(noted))
         with os.scandir(folder) as entries:
             for entry in entries:
-                if (spelling := entry.name.casefold()) in names or spelling.startswith(stems):
+                if strip_stamp(entry.name).casefold() in names:
                     if not replaced and is_reserved(entry.path, item.path):
                         Path(entry.path).unlink()  # Its owner has taken the file away before it came here.
                         continue
@@ -96,7 +110,7 @@ def check_same(item: Ended) -> None:
     Raises:
         FileNotFoundError: it is gone, or another one.
     """
-    if is_part(item.path):
+    if item.is_split:
         # The recorded stamp is that of all parts together, and some may have moved in an earlier try.
         status = os.lstat(item.path)
         if (status.st_dev, status.st_ino) != (item.stamp.device, item.stamp.inode):

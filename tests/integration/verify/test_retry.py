@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.verify.conftest import Bench
 from tests.support import samples
+from tests.support.zips import pack
 
 BAD = b"nonsense\nmore,nonsense\n"
 GOOD = samples.rows(20, interval=60, seed=1)
@@ -164,7 +165,7 @@ def test_a_name_that_was_taken_is_its_own_again(bench: Bench) -> None:
 
 
 def test_a_pardoned_zip_goes_back(bench: Bench) -> None:
-    bench.world.drop("Kraken.zip", b"PK\x05\x06" + bytes(18))
+    bench.world.drop("Kraken.zip", pack({"readme.txt": b"no candles"}))
     bench.world.ingest()
     refused = bench.world.rejected / "Kraken.zip"
     with zipfile.ZipFile(refused, "w") as archive:
