@@ -14,7 +14,7 @@ from feefifod.backfill.stored import key_of, read_stored, values_of
 from feefifod.errors import Refused
 from feefifod.model import INT_NULL, Category, Frame, Source
 from feefifod.schedule.sessions import day_microseconds
-from feefifod.sink import read_identity, wait_applied
+from feefifod.sink import read_identity, send_in_steps, wait_applied
 from feefifod.sources.symbols import Market, market_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class Store:
             # Before the rows: a crash in between must not let them seem newer than they are.
             session = last_session(Category.STOCK, source, self.tools.now())
             await self.tools.patiently(partial(self.tools.runs.begin_basis, source, stocks, session))
-        await self.tools.lane.send(make_frame(changes, source))
+        frame = make_frame(changes, source)
+        await send_in_steps(self.tools.lane, frame, self.tools.client, table, self.tools.patiently)
         await self.tools.patiently(partial(wait_applied, self.tools.client, table))
         after = await self._read(batch)
         identity = await self.tools.patiently(partial(read_identity, self.tools.client, table))
