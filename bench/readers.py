@@ -123,7 +123,9 @@ def _drop(data: Path, ingested: Path, name: str, content: bytes) -> float:
         if time.monotonic() - started > _GIVE_UP_SECONDS:
             break
         time.sleep(0.02)
-    return time.monotonic() - started
+    seconds = time.monotonic() - started
+    print(f"    {name}: {seconds:.1f} s", flush=True)
+    return seconds
 
 
 def _read_real(minutes: int) -> bytes:
