@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PLAIN_SECONDS: Final = 5.0
 _MOST_LISTED: Final = 50
+_MOST_NAMED: Final = 3
 
 
 class IngestProgress:
@@ -132,11 +133,13 @@ def show_summary(console: Console, summary: Summary, seconds: float) -> None:
     _list(console, "Loaded without their bad rows (see rejected/NAME.rows.csv)", partly, "bold yellow")
     stuck = [replace(result, reason=_tell_stuck(result)) for result in summary.stuck.values()]
     _list(console, "Decided, and still to be moved (it is tried again)", stuck, "bold red")
-    _list(console, "Left in place", [r for r in summary.results if r.state is FileState.WAITING], "bold")
+    left = [r for r in summary.results if r.state is FileState.WAITING]
+    _list(console, "Left in place", left, "bold")
     show_ignored(console, summary.ignored)
     show_closed(console, summary.closed)
     for trouble in summary.troubles:
-        console.print(Text(escape_controls(trouble), style="red"), soft_wrap=True)
+        if trouble not in {result.reason for result in left}:
+            console.print(Text(escape_controls(trouble), style="red"), soft_wrap=True)
 
 
 def _tell_stuck(result: FileResult) -> str:
@@ -170,14 +173,20 @@ def show_closed(console: Console, closed: Mapping[str, str]) -> None:
 
 
 def _list(console: Console, title: str, results: list[FileResult], style: str) -> None:
+    """Print files with their reasons, a reason that several have once."""
     if not results:
         return
     console.print(Text(f"{title}:", style=style))
-    for result in results[:_MOST_LISTED]:
-        line = f"  {result.name}: {result.reason or 'no reason given'}"
+    groups: dict[str, list[str]] = {}
+    for result in results:
+        groups.setdefault(result.reason or "no reason given", []).append(result.name)
+    for reason, names in list(groups.items())[:_MOST_LISTED]:
+        more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+        line = f"  {', '.join(names[:_MOST_NAMED])}{more}: {reason}"
         console.print(escape_controls(line), soft_wrap=True, markup=False)
-    if len(results) > _MOST_LISTED:
-        console.print(f"  ... and {len(results) - _MOST_LISTED} more: feefifod status")
+    if len(groups) > _MOST_LISTED:
+        hidden = sum(len(names) for names in list(groups.values())[_MOST_LISTED:])
+        console.print(f"  ... and {hidden} more: feefifod status")
 
 
 def closing_line(table: str) -> str:
