@@ -9,7 +9,7 @@ from feefifod.catalog import Assets, open_database
 from feefifod.cli.options import load_settings, start_logging
 from feefifod.config import pick_database
 from feefifod.log import register_secret, set_level
-from feefifod.servers import look, use_servers
+from feefifod.servers import find_embedded_questdb, look, use_servers
 from feefifod.servers.postgres import PostgreSQL
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import click
 
-    from feefifod.config import Settings
+    from feefifod.config import QuestDBSettings, Settings
     from feefifod.sink import QuestDBClient
 
 EMBEDDED: Final = "embedded"
@@ -32,17 +32,14 @@ def read_settings(ctx: click.Context) -> Settings:
     return loaded.settings
 
 
-def find_questdb(settings: Settings, database: str = "questdb") -> str | None:
-    """Tell where QuestDB is; None when it is embedded and does not run.
+def find_questdb(settings: Settings, database: str = "questdb") -> QuestDBSettings | None:
+    """Tell where QuestDB is and what lets us in; None when it is embedded and does not run.
 
     Raises:
         Refused: the state folder is closed to us.
     """
-    url = pick_database(settings, database).url
-    if url != EMBEDDED:
-        return url
-    running = look(settings.paths.state).questdb
-    return running.url if running is not None else None
+    questdb = pick_database(settings, database)
+    return questdb if questdb.url != EMBEDDED else find_embedded_questdb(questdb, settings.paths.state)
 
 
 def find_postgres(settings: Settings) -> str | None:
@@ -78,7 +75,8 @@ async def open_questdb(settings: Settings, database: str = "questdb") -> AsyncIt
         yield QuestDBClient(questdb, questdb.url)
         return
     async with use_servers(settings.embedded, settings.paths.state, postgres=False) as servers:
-        yield QuestDBClient(questdb, servers.endpoints.questdb_url)
+        questdb = servers.endpoints.admit(questdb)
+        yield QuestDBClient(questdb, questdb.url)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from feefifod.backfill.schedules import ScheduleStatus
     from feefifod.catalog import Database, Mark, ZipRecord
-    from feefifod.config import ScheduleSettings, Settings
+    from feefifod.config import QuestDBSettings, ScheduleSettings, Settings
 
 DATABASE: Final = "questdb"
 NOT_RUNNING: Final = "embedded, and not running"
@@ -38,7 +38,7 @@ Document = dict[str, Any]
 
 async def gather(
     settings: Settings,
-    questdb_url: str | None,
+    server: QuestDBSettings | None,
     postgres: AbstractAsyncContextManager[Database] | None,
     *,
     look_seconds: float = 10.0,
@@ -47,14 +47,14 @@ async def gather(
 
     Args:
         settings: the configuration.
-        questdb_url: where QuestDB is, None when it is embedded and does not run.
+        server: where QuestDB is and what lets us in, None when it is embedded and does not run.
         postgres: opens PostgreSQL, None likewise.
         look_seconds: how long each server may take to answer.
 
     Raises:
         Refused: the state folder is closed to us.
     """
-    questdb, table_id = await _look_at_questdb(settings, questdb_url, look_seconds)
+    questdb, table_id = await _look_at_questdb(settings, server, look_seconds)
     ledger = await _look_at_ledger(settings, postgres, table_id, look_seconds)
     states = ledger.states
     wanted, trouble = await to_thread.run_sync(_count_wanted, settings, abandon_on_cancel=True)
@@ -80,15 +80,17 @@ async def gather(
     }
 
 
-async def _look_at_questdb(settings: Settings, url: str | None, look_seconds: float) -> tuple[Document, str | None]:
+async def _look_at_questdb(
+    settings: Settings, server: QuestDBSettings | None, look_seconds: float
+) -> tuple[Document, str | None]:
     """Look at the table; return that and the table's identity, None when it is not known."""
     table = pick_database(settings, DATABASE).table
     document: Document = dict.fromkeys(("url", "table", "rows", "pending_rows", "suspended", "error"))
-    document |= {"url": url, "table": table}
-    if url is None:
+    document |= {"url": server and server.url, "table": table}
+    if server is None:
         return document | {"error": NOT_RUNNING}, None
     try:
-        client = QuestDBClient(pick_database(settings, DATABASE), url)
+        client = QuestDBClient(server, server.url)
         with anyio.fail_after(look_seconds):
             identity = await read_identity(client, table)
             facts = await describe_table(client, table)

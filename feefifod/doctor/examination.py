@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from feefifod.config import Settings
+    from feefifod.config import QuestDBSettings, Settings
     from feefifod.doctor.finding import Finding
     from feefifod.servers import PairStatus
 
@@ -40,11 +40,11 @@ class Reach:
     """Where servers answer.
 
     Attributes:
-        questdb: the URL of each configured database; None for one that is embedded and does not run.
+        questdb: each configured database, with what lets us in; None for one that is embedded and does not run.
         postgres: the DSN; None when it is embedded and does not run.
     """
 
-    questdb: Mapping[str, str | None]
+    questdb: Mapping[str, QuestDBSettings | None]
     postgres: str | None
 
 
@@ -73,12 +73,12 @@ async def examine(
     embeds_postgres = settings.postgres.url.get_secret_value() == EMBEDDED
     findings += check_embedded(settings.embedded, pair, questdb=embeds, postgres=embeds_postgres)
     roots: list[tuple[str, Path]] = []
-    for name, url in reach.questdb.items():
-        if url is not None:
-            found, parameters = await check_questdb(name, settings.databases[name], url)
+    for name, server in reach.questdb.items():
+        if server is not None:
+            found, parameters = await check_questdb(name, server, server.url)
             findings += found
             root = Path(parameters.get("cairo.sql.copy.root", ""))
-            if settings.databases[name].url != EMBEDDED and is_local(url) and root.is_absolute():
+            if settings.databases[name].url != EMBEDDED and is_local(server.url) and root.is_absolute():
                 roots.append((f"QuestDB {name}", root))
     keys_found, keys = find_keys(settings.schedules, environ, daemon_runs=daemon_runs)
     if reach.postgres is None:
@@ -107,7 +107,7 @@ async def examine(
     findings += check_disks([*disks, *roots])
     findings += check_limits(
         paths.data,
-        questdb_is_here=any(url is None or is_local(url) for url in reach.questdb.values()),
+        questdb_is_here=any(server is None or is_local(server.url) for server in reach.questdb.values()),
         questdb_pid=pair.questdb.pid if pair and pair.questdb else None,
         polls=settings.watch.poll,
     )

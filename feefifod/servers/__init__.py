@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feefifod.servers.daemon_lock import DaemonInfo, hold_daemon, read_daemon
 from feefifod.servers.pair import Endpoints, Servers, keep_up, take_down, use_servers
-from feefifod.servers.status import PairStatus, ServerStatus, describe_access, look
+from feefifod.servers.status import PairStatus, ServerStatus, describe_access, find_embedded_questdb, look
 
 __all__ = [
     "DaemonInfo",
@@ -13,6 +13,7 @@ __all__ = [
     "ServerStatus",
     "Servers",
     "describe_access",
+    "find_embedded_questdb",
     "hold_daemon",
     "keep_up",
     "look",
