@@ -17,7 +17,7 @@ from feefifod.errors import FeefifodError, Refused
 from feefifod.ingest.candidates import why_unwanted
 from feefifod.log import redact
 from feefifod.model import FileState
-from feefifod.servers import read_daemon
+from feefifod.servers import explain_absence, find_start, read_daemon
 from feefifod.sink import QuestDBClient, describe_table, read_identity
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from feefifod.config import QuestDBSettings, ScheduleSettings, Settings
 
 DATABASE: Final = "questdb"
+EMBEDDED: Final = "embedded"
 NOT_RUNNING: Final = "embedded, and not running"
 NO_TABLE: Final = "there is no such table yet; the first ingest makes it, or: feefifod setup-questdb-schema"
 _NO_TABLE_ID: Final = ""
@@ -88,14 +89,15 @@ async def _look_at_questdb(
     document: Document = dict.fromkeys(("url", "table", "rows", "pending_rows", "suspended", "error"))
     document |= {"url": server and server.url, "table": table}
     if server is None:
-        return document | {"error": NOT_RUNNING}, None
+        return document | {"error": _explain_absence(settings)}, None
     try:
         client = QuestDBClient(server, server.url)
         with anyio.fail_after(look_seconds):
             identity = await read_identity(client, table)
             facts = await describe_table(client, table)
     except (FeefifodError, TimeoutError) as error:
-        return document | {"error": _say(error, look_seconds)}, None
+        starting = find_start(settings.paths.state) if pick_database(settings, DATABASE).url == EMBEDDED else None
+        return document | {"error": str(starting) if starting else _say(error, look_seconds)}, None
     if facts is None:
         return document | {"error": NO_TABLE}, _NO_TABLE_ID
     document |= {"rows": facts.rows, "pending_rows": facts.pending_rows, "suspended": facts.suspended}
@@ -126,6 +128,7 @@ async def _look_at_ledger(
     """Look at what PostgreSQL knows: whether it answers, files by state, rows, zips and schedules."""
     look = _LedgerLook([_describe_schedule(schedule) for schedule in settings.schedules])
     if postgres is None:
+        look.document["error"] = _explain_absence(settings)
         return look
     try:
         with anyio.fail_after(look_seconds):
@@ -144,7 +147,8 @@ async def _look_at_ledger(
         if isinstance(error, NotSetUp):
             look.states, look.rows = {}, {"accepted": 0, "rejected": 0}
     except (FeefifodError, TimeoutError) as error:
-        look.document = {"reachable": False, "error": _say(error, look_seconds)}
+        starting = find_start(settings.paths.state) if settings.postgres.url.get_secret_value() == EMBEDDED else None
+        look.document = {"reachable": False, "error": str(starting) if starting else _say(error, look_seconds)}
         look.states = None
     return look
 
@@ -165,6 +169,11 @@ def _describe_repair(mark: Mark | None) -> Document | None:
     if mark is None or mark.checked_at is None or mark.outcome is None:
         return None
     return {"checked_at": mark.checked_at.isoformat(timespec="seconds"), **mark.outcome}
+
+
+def _explain_absence(settings: Settings) -> str:
+    """Say why an embedded server is not there."""
+    return explain_absence(settings.paths.state) or NOT_RUNNING
 
 
 def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:

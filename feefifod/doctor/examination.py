@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from feefifod.catalog import OtherSchema, check_schema, connect_database
 from feefifod.doctor.embedded import check_embedded
-from feefifod.doctor.finding import fail, good
+from feefifod.doctor.finding import fail, good, warn
 from feefifod.doctor.folders import check_disks, check_folders
 from feefifod.doctor.keys import ask_apis, find_keys
 from feefifod.doctor.limits import check_limits
@@ -21,7 +21,7 @@ from feefifod.doctor.postgres import check_postgres, unreachable
 from feefifod.doctor.questdb import check_questdb
 from feefifod.errors import FeefifodError, Refused
 from feefifod.log import redact
-from feefifod.servers import look, read_daemon
+from feefifod.servers import find_start, look, read_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +69,8 @@ async def examine(
         findings.append(good("daemon", what, "it watches data/ and runs the schedules: feefifod run"))
     except Refused as error:
         findings.append(fail("state", error.why, "whether servers and the daemon run is written there", error.remedy))
-    embeds = any(database.url == EMBEDDED for database in settings.databases.values())
-    embeds_postgres = settings.postgres.url.get_secret_value() == EMBEDDED
-    findings += check_embedded(settings.embedded, pair, questdb=embeds, postgres=embeds_postgres)
+    found, reach = _look_at_embedded(settings, pair, reach)
+    findings += found
     roots: list[tuple[str, Path]] = []
     for name, server in reach.questdb.items():
         if server is not None:
@@ -112,6 +111,19 @@ async def examine(
         polls=settings.watch.poll,
     )
     return [*findings, *keys_found, *online_found]
+
+
+def _look_at_embedded(settings: Settings, pair: PairStatus | None, reach: Reach) -> tuple[list[Finding], Reach]:
+    """Look at the embedded servers, and return which servers can be asked."""
+    questdb = any(database.url == EMBEDDED for database in settings.databases.values())
+    postgres = settings.postgres.url.get_secret_value() == EMBEDDED
+    start = find_start(settings.paths.state) if pair and (questdb or postgres) else None
+    if start is None:
+        return list(check_embedded(settings.embedded, pair, questdb=questdb, postgres=postgres)), reach
+    # What is not there yet is not asked, and nothing is wrong with it.
+    away = {name: None for name, database in settings.databases.items() if database.url == EMBEDDED}
+    found = warn("embedded servers", str(start), "until then nothing can be stored", "Wait for it")
+    return [found], Reach({**reach.questdb, **away}, None if postgres else reach.postgres)
 
 
 def is_local(url: str) -> bool:

@@ -18,6 +18,7 @@ import structlog
 from feefifod.config.environment import proxies
 from feefifod.errors import ConfigError, Unavailable
 from feefifod.servers.locks import hold
+from feefifod.servers.starting import Say
 
 QUESTDB_VERSION: Final = "9.3.4"
 QUESTDB_SHA256: Final = "939bc53ab22f93dbaa6545143a6e7c536d4904c07b7f2d381e8eef10436be062"
@@ -80,11 +81,12 @@ def _java_version() -> str:
         return ""
 
 
-async def provide_questdb(spare: Path) -> Path:
+async def provide_questdb(spare: Path, say: Say | None = None) -> Path:
     """Provide QuestDB's jar: out of the user's cache, else fetched. Its checksum is verified each time.
 
     Args:
         spare: a folder to cache in when the user has no cache folder that can be written.
+        say: told when it must be fetched.
 
     Raises:
         Unavailable: it is not cached and cannot be fetched.
@@ -105,6 +107,8 @@ async def provide_questdb(spare: Path) -> Path:
     async with hold(cache / "lock", wait_seconds=_FETCH_SECONDS, what=doing):
         if not await anyio.to_thread.run_sync(_is_right, jar, limiter=threads):
             structlog.get_logger().info("fetching QuestDB, once", version=QUESTDB_VERSION, to=str(jar))
+            if say is not None:
+                say("fetching QuestDB, once")
             # The download knows its own time limits; a cancelled start need not wait for them.
             await anyio.to_thread.run_sync(_fetch, jar, limiter=threads, abandon_on_cancel=True)
     return jar

@@ -23,6 +23,7 @@ from feefifod.servers.postgres import PostgreSQL
 from feefifod.servers.process import trim_log
 from feefifod.servers.questdb import USER, QuestDB
 from feefifod.servers.server import START_SECONDS, Server
+from feefifod.servers.starting import ORDINARY, announce_start
 from feefifod.servers.status import PairStatus, look, sign_in
 from feefifod.servers.users import Seat, list_users, sweep_dead
 
@@ -99,14 +100,14 @@ class Servers:
 
     async def _start(self) -> None:
         require_installed(questdb=self._questdb in self._wanted, postgres=self._postgres in self._wanted)
-        if self._questdb in self._wanted and self._questdb.running() is None:
-            await learn_start(self._state / "cache")
-        async with _transition(self._state):
-            users = self._state / "servers" / "users"
-            sweep_dead(users)
-            self._seat = Seat(users)
-            shared = len(list_users(users)) > 1
-            await _together(*(partial(server.ensure, shared=shared) for server in self._wanted))
+        if all(server.running() for server in self._wanted):
+            await self._join()
+        else:
+            with announce_start(self._state) as say:
+                if self._questdb in self._wanted and self._questdb.running() is None:
+                    await learn_start(self._state / "cache", say)
+                say(ORDINARY)
+                await self._join()
         questdb, postgres = self._questdb.last_record(), self._postgres.last_record()
         self._endpoints = Endpoints(
             questdb_url=self._questdb.url(questdb.ports) if questdb and self._questdb in self._wanted else "",
@@ -115,6 +116,14 @@ class Servers:
             questdb_user=USER if self._questdb in self._wanted else "",
             questdb_password=self._questdb.password.read() if self._questdb in self._wanted else "",
         )
+
+    async def _join(self) -> None:
+        async with _transition(self._state):
+            users = self._state / "servers" / "users"
+            sweep_dead(users)
+            self._seat = Seat(users)
+            shared = len(list_users(users)) > 1
+            await _together(*(partial(server.ensure, shared=shared) for server in self._wanted))
 
     async def _leave(self) -> None:
         seat = self._seat

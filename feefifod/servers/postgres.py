@@ -17,6 +17,7 @@ from feefifod.config.settings import EmbeddedSettings
 from feefifod.errors import Unavailable
 from feefifod.servers.account import Account, choose_account
 from feefifod.servers.artifact import find_postgres
+from feefifod.servers.nameless import tools_for_us
 from feefifod.servers.password import Password
 from feefifod.servers.ports import HOST
 from feefifod.servers.process import clean_environment
@@ -85,7 +86,10 @@ class PostgreSQL(Server):
         elif not self.password.path.exists():
             # A lost password is healed: the data is complete and must not be lost with it.
             password = self.password.read() or secrets.token_hex(24)
-            self._run(account, self._single_user(self.folder), f"ALTER ROLE {_NAME} PASSWORD '{password}';\n")
+            with tools_for_us(find_postgres(), parent) as tools:
+                self._run(
+                    account, self._single_user(tools, self.folder), f"ALTER ROLE {_NAME} PASSWORD '{password}';\n"
+                )
             self.password.write(password)
         # Nothing of an earlier server lives (`Server.stop` saw to it), so its lock file is stale. PostgreSQL itself
         # would be deceived by a recycled pid, as they are common in containers.
@@ -96,20 +100,23 @@ class PostgreSQL(Server):
         """Make the data under another name, so that an interrupted attempt is never taken for it."""
         new = parent / f"new-{secrets.token_hex(4)}"
         self.password.provide()
-        initdb = [str(find_postgres() / "initdb"), "-D", str(new), "-U", _NAME, "-E", "UTF8", "--locale=C"]
-        with tempfile.NamedTemporaryFile(prefix="new-", dir=parent) as secret:
+        flags = ["-D", str(new), "-U", _NAME, "-E", "UTF8", "--locale=C"]
+        with (
+            tools_for_us(find_postgres(), parent) as tools,
+            tempfile.NamedTemporaryFile(prefix="new-", dir=parent) as secret,
+        ):
             secret.write(self.password.read().encode())
             secret.flush()
             if (owner := parent.stat()).st_uid != os.geteuid():
                 os.fchown(secret.fileno(), owner.st_uid, owner.st_gid)
             arguments = ["-A", "scram-sha-256", f"--pwfile={secret.name}", "--no-instructions"]
-            self._run(account, [*initdb, *arguments])
-        self._run(account, self._single_user(new), f"CREATE DATABASE {_NAME};\n")
+            self._run(account, [str(tools / "initdb"), *flags, *arguments])
+            self._run(account, self._single_user(tools, new), f"CREATE DATABASE {_NAME};\n")
         new.rename(self.folder)
 
     @staticmethod
-    def _single_user(data: Path) -> list[str]:
-        return [str(find_postgres() / "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "template1"]
+    def _single_user(tools: Path, data: Path) -> list[str]:
+        return [str(tools / "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "template1"]
 
     def _run(self, account: Account, command: list[str], text: str = "") -> None:
         # A session of its own: Ctrl-C is for us to see, who then leave an attempt that the next start clears away.
