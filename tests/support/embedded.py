@@ -47,7 +47,7 @@ _doors: dict[str, dict[str, str]] = {}
 NOTHING = PairStatus(questdb=None, postgres=None, users=(), kept_up=False)
 
 
-async def _command_without_password(self: QuestDB, numbers: dict[str, int]) -> tuple[list[str], dict[str, str]]:
+async def command_without_password(self: QuestDB, numbers: dict[str, int]) -> tuple[list[str], dict[str, str]]:
     line, environment = await _COMMAND(self, numbers)
     doors = ("QDB_HTTP_USER", "QDB_HTTP_PASSWORD")
     return line, {name: value for name, value in environment.items() if name not in doors}
@@ -59,7 +59,7 @@ def run_pair(tmp: Path, *, external: bool = False) -> Iterator[Endpoints]:
 
     `external`: its QuestDB asks for no password over HTTP.
     """
-    without = patch.object(QuestDB, "command", _command_without_password)
+    without = patch.object(QuestDB, "command", command_without_password)
     with (
         start_blocking_portal() as portal,
         without if external else nullcontext(),
