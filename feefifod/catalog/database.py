@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from feefifod.catalog.queries import load_migrations
+from feefifod.catalog.user import choose_user
+from feefifod.config.environment import withhold_postgres_variables
 from feefifod.errors import FeefifodError, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -147,10 +149,12 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
         Unavailable: nobody answers at `dsn`.
         Refused: wrong user, password or database.
     """
+    withhold_postgres_variables()
     settings = {"application_name": "feefifod"} | ({"default_transaction_read_only": "on"} if look_only else {})
     try:
         pool = await asyncpg.create_pool(
             dsn,
+            user=choose_user(dsn),
             min_size=1,
             max_size=6,
             timeout=_CONNECT_SECONDS,

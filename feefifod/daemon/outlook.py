@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from feefifod.catalog import Database
-    from feefifod.config import PathSettings, Settings
+    from feefifod.config import PathSettings, QuestDBSettings, Settings
     from feefifod.daemon.overview import Document
 
 FRESH_SECONDS: Final = 2.0
@@ -70,11 +70,11 @@ class Outlook:
 
     Attributes:
         settings: the configuration; a reload replaces it.
-        questdb_url, postgres: where the servers are, once they are open.
+        questdb, postgres: where the servers are, once they are open.
     """
 
     settings: Settings
-    questdb_url: str | None = None
+    questdb: QuestDBSettings | None = None
     postgres: Database | None = None
     _view: View | None = None
     _looked_at: float = 0.0
@@ -95,7 +95,7 @@ class Outlook:
                 disks = await to_thread.run_sync(measure_disks, self.settings.paths, abandon_on_cancel=True)
                 document = await overview.gather(
                     self.settings,
-                    self.questdb_url,
+                    self.questdb,
                     nullcontext(self.postgres) if self.postgres is not None else None,
                     look_seconds=_SERVER_SECONDS,
                 )

@@ -21,7 +21,7 @@ from feefifod.ingest.closed import show_path
 from feefifod.ingest.ignored import count_ignored
 from feefifod.log import redact
 from feefifod.model import FileState
-from feefifod.servers import read_daemon
+from feefifod.servers import explain_absence, find_start, read_daemon
 from feefifod.sink import QuestDBClient, describe_table, read_identity
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from feefifod.backfill.schedules import ScheduleStatus
     from feefifod.catalog import Database, Mark, ZipRecord
-    from feefifod.config import ScheduleSettings, Settings
+    from feefifod.config import QuestDBSettings, ScheduleSettings, Settings
 
 DATABASE: Final = "questdb"
+EMBEDDED: Final = "embedded"
 NOT_RUNNING: Final = "embedded, and not running"
 NO_TABLE: Final = "there is no such table yet; the first ingest makes it, or: feefifod setup-questdb-schema"
 _MOST_EXAMPLES: Final = 3
@@ -45,7 +46,7 @@ Document = dict[str, Any]
 
 async def gather(
     settings: Settings,
-    questdb_url: str | None,
+    server: QuestDBSettings | None,
     postgres: AbstractAsyncContextManager[Database] | None,
     *,
     look_seconds: float = 10.0,
@@ -54,14 +55,14 @@ async def gather(
 
     Args:
         settings: the configuration.
-        questdb_url: where QuestDB is, None when it is embedded and does not run.
+        server: where QuestDB is and what lets us in, None when it is embedded and does not run.
         postgres: opens PostgreSQL, None likewise.
         look_seconds: how long each server may take to answer.
 
     Raises:
         Refused: the state folder is closed to us.
     """
-    questdb, table_id = await _look_at_questdb(settings, questdb_url, look_seconds)
+    questdb, table_id = await _look_at_questdb(settings, server, look_seconds)
     ledger = await _look_at_ledger(settings, postgres, table_id, look_seconds)
     states = ledger.states
     data = await to_thread.run_sync(_look_at_data, settings, abandon_on_cancel=True)
@@ -94,20 +95,23 @@ async def gather(
     }
 
 
-async def _look_at_questdb(settings: Settings, url: str | None, look_seconds: float) -> tuple[Document, str | None]:
+async def _look_at_questdb(
+    settings: Settings, server: QuestDBSettings | None, look_seconds: float
+) -> tuple[Document, str | None]:
     """Look at the table; return that and the table's identity, None when it is not known."""
     table = pick_database(settings, DATABASE).table
     document: Document = dict.fromkeys(("url", "table", "rows", "pending_rows", "suspended", "error"))
-    document |= {"url": url, "table": table}
-    if url is None:
-        return document | {"error": NOT_RUNNING}, None
+    document |= {"url": server and server.url, "table": table}
+    if server is None:
+        return document | {"error": _explain_absence(settings)}, None
     try:
-        client = QuestDBClient(pick_database(settings, DATABASE), url)
+        client = QuestDBClient(server, server.url)
         with anyio.fail_after(look_seconds):
             identity = await read_identity(client, table)
             facts = await describe_table(client, table)
     except (FeefifodError, TimeoutError) as error:
-        return document | {"error": _say(error, look_seconds)}, None
+        starting = find_start(settings.paths.state) if pick_database(settings, DATABASE).url == EMBEDDED else None
+        return document | {"error": str(starting) if starting else _say(error, look_seconds)}, None
     if facts is None:
         return document | {"error": NO_TABLE}, _NO_TABLE_ID
     document |= {"rows": facts.rows, "pending_rows": facts.pending_rows, "suspended": facts.suspended}
@@ -139,6 +143,7 @@ async def _look_at_ledger(
     """Look at what PostgreSQL knows: whether it answers, files by state, rows, zips and schedules."""
     look = _LedgerLook([_describe_schedule(schedule) for schedule in settings.schedules])
     if postgres is None:
+        look.document["error"] = _explain_absence(settings)
         return look
     try:
         with anyio.fail_after(look_seconds):
@@ -158,7 +163,8 @@ async def _look_at_ledger(
         if isinstance(error, NotSetUp):
             look.states, look.rows = {}, {"accepted": 0, "rejected": 0}
     except (FeefifodError, TimeoutError) as error:
-        look.document = {"reachable": False, "error": _say(error, look_seconds)}
+        starting = find_start(settings.paths.state) if settings.postgres.url.get_secret_value() == EMBEDDED else None
+        look.document = {"reachable": False, "error": str(starting) if starting else _say(error, look_seconds)}
         look.states = None
     return look
 
@@ -185,6 +191,11 @@ def _describe_repair(mark: Mark | None) -> Document | None:
     if mark is None or mark.checked_at is None or mark.outcome is None:
         return None
     return {"checked_at": mark.checked_at.isoformat(timespec="seconds"), **mark.outcome}
+
+
+def _explain_absence(settings: Settings) -> str:
+    """Say why an embedded server is not there."""
+    return explain_absence(settings.paths.state) or NOT_RUNNING
 
 
 def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:

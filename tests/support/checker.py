@@ -27,6 +27,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import parquet
 
+from tests.support.embedded import get
 from tests.support.samples import PAIRS
 
 Key = tuple[str, int, str, int]
@@ -195,9 +196,7 @@ def read_table(url: str, table: str, assets: dict[int, str]) -> list[tuple[Key, 
 def _export(url: str) -> bytes | None:
     """Fetch an export; None when there is no such table."""
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            content: bytes = answer.read()
-            return content
+        return get(url, seconds=60)
     except urllib.error.HTTPError as error:
         # Whoever keeps the error would keep its connection, of which the server has few.
         with error:
