@@ -1,5 +1,6 @@
 """What lies in the data folder, and whether it is complete. The home of watchfiles."""
 
+from feefifod.discover.folder import Folder, Sight
 from feefifod.discover.parts import Part, is_part, list_parts, read_sums, zip_name
 from feefifod.discover.scan import Found, look_at, open_drop, scan, stamp_of
 from feefifod.discover.settle import Settlement, Settler, explain_unreadable
@@ -17,12 +18,14 @@ from feefifod.discover.zips import (
 
 __all__ = [
     "Contents",
+    "Folder",
     "Found",
     "Manifest",
     "Member",
     "Part",
     "Settlement",
     "Settler",
+    "Sight",
     "Waker",
     "copy_member",
     "explain_unreadable",

@@ -49,11 +49,21 @@ def scan(folder: str) -> list[Found]:
     try:
         return fold_zips(_walk(folder, folder, 0))
     except OSError as error:
-        raise Refused(
-            f"the data folder cannot be listed: {error.strerror}",
-            where=folder,
-            remedy="Create it, or change [paths] data, or give this user the right to read it",
-        ) from error
+        raise cannot_list(folder, error) from error
+
+
+def cannot_list(folder: str, error: OSError) -> Refused:
+    """Say that the data folder itself cannot be listed."""
+    return Refused(
+        f"the data folder cannot be listed: {error.strerror}",
+        where=folder,
+        remedy="Create it, or change [paths] data, or give this user the right to read it",
+    )
+
+
+def descends(name: str, depth: int) -> bool:
+    """Tell whether a folder of this name, so deep below the data folder, is looked into."""
+    return depth < _DEEPEST and not name.startswith(".") and name != "__MACOSX"
 
 
 def _walk(root: str, folder: str, depth: int) -> Iterator[Found]:
@@ -61,7 +71,7 @@ def _walk(root: str, folder: str, depth: int) -> Iterator[Found]:
         for entry in entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    if depth < _DEEPEST and not entry.name.startswith(".") and entry.name != "__MACOSX":
+                    if descends(entry.name, depth):
                         yield from _walk(root, entry.path, depth + 1)
                     continue
                 status = entry.stat(follow_symlinks=False)
@@ -86,7 +96,11 @@ def look_at(root: str, path: str) -> Found:
 
 
 def _look(root: str, path: str, status: os.stat_result) -> Found:
-    verdict = judge(PurePosixPath(os.path.relpath(path, root)))
+    return describe(path, status, judge(PurePosixPath(os.path.relpath(path, root))))
+
+
+def describe(path: str, status: os.stat_result, verdict: Verdict) -> Found:
+    """Say what lies at a path whose name was judged."""
     if stat.S_ISREG(status.st_mode):
         links = status.st_nlink
         obstacle = f"it has {links} hard links; waiting until this name is its only one" if links > 1 else ""

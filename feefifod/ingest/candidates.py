@@ -25,48 +25,40 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Selection:
-    """A scan, sorted out.
+    """What a look showed, sorted out.
 
     Attributes:
-        drops: complete and wanted.
+        drops: complete and wanted, in the order in which they became complete.
         refused: complete, but refused for their very name: path, name, stamp, reason.
-        waiting: wanted, not complete yet: found and settlement.
+        waiting: wanted, not complete yet, or resting: found and settlement. A daemon asks for the latter only.
         zips: complete ones, whose members are drops when they are unpacked.
+        due_seconds: when a waiting file is worth another look, or None.
+        scanned: whether the whole folder was listed for it.
     """
 
     drops: list[Drop] = field(default_factory=list)
     refused: list[tuple[bytes, str, FileStamp, str]] = field(default_factory=list)
     waiting: list[tuple[Found, Settlement]] = field(default_factory=list)
     zips: list[Found] = field(default_factory=list)
+    due_seconds: float | None = None
+    scanned: bool = False
 
-    @property
-    def wait_seconds(self) -> float | None:
-        """When the next waiting file is worth another look, or None."""
-        return min((settlement.wait_seconds for _, settlement in self.waiting), default=None)
-
-
-def select(
-    found: Sequence[Found],
-    settlements: Mapping[str, Settlement],
-    watch: WatchSettings,
-    tiers: Mapping[Tier, Sequence[str]],
-) -> Selection:
-    """Sort out a scan."""
-    selection = Selection()
-    for item in found:
-        if item.stamp is None or why_unwanted(item, watch, tiers):
-            continue
-        settlement = settlements[item.path]
-        if not settlement.complete:
-            selection.waiting.append((item, settlement))
-        elif item.verdict.kind is Kind.ZIP:
-            selection.zips.append(item)
-        elif item.verdict.kind is Kind.INVALID:
-            refusal = (os.fsencode(item.path), show_name(item.path), item.stamp, item.verdict.reason)
-            selection.refused.append(refusal)
+    def add(self, found: Found) -> None:
+        """Sort a complete file in."""
+        path, name = os.fsencode(found.path), show_name(found.path)
+        if found.stamp is None:
+            return
+        if found.verdict.kind is Kind.ZIP:
+            self.zips.append(found)
+        elif found.verdict.kind is Kind.INVALID:
+            self.refused.append((path, name, found.stamp, found.verdict.reason))
         else:
-            selection.drops.append(Drop(os.fsencode(item.path), show_name(item.path), item.stamp, series_of(item)))
-    return selection
+            self.drops.append(Drop(path, name, found.stamp, series_of(found)))
+
+    def wait(self, found: Found, settlement: Settlement) -> None:
+        """Sort in what has to wait."""
+        self.waiting.append((found, settlement))
+        self.due_seconds = min(self.due_seconds or settlement.wait_seconds, settlement.wait_seconds)
 
 
 def why_unwanted(found: Found, watch: WatchSettings, tiers: Mapping[Tier, Sequence[str]]) -> str:

@@ -1,0 +1,410 @@
+"""What is known of the data folder: a name is judged once, and a file looked at again when it may have changed.
+
+A look costs what has changed, not what the folder holds. What is ignored for its name costs a place in a dictionary
+and is never opened; the others are judged when an event names them, and when the reason for waiting may be over.
+Events get lost, so everything is listed again every `rescan_seconds`: names that are known cost next to nothing then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import stat
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final
+
+from feefifod.config import WatchSettings
+from feefifod.discover.parts import fold_zips, is_part, zip_name
+from feefifod.discover.scan import Found, cannot_list, descends, describe
+from feefifod.discover.settle import Settlement, Settler
+from feefifod.model import FileStamp
+from feefifod.parse.names import Kind, Verdict, judge
+from feefifod.pulse import beat
+
+_CPU_SHARE: Final = 50
+"""After a scan that took a second of a core, there is none for this many seconds."""
+_TIME_SHARE: Final = 4
+"""The same for a scan that mostly waits, on a network file system say."""
+_HURRY_SECONDS: Final = 1.0
+"""A folder that is new, or was renamed, is listed at once, and again after this: its watch may have come in between."""
+_LOST_SECONDS: Final = 3.0
+"""The same after a watcher was lost: by then there is another one."""
+_FRESH_SECONDS: Final = 0.5
+"""A judgement that is younger is as good as a new one."""
+_NEVER: Final = float("inf")
+_UNSEEN: Final = Settlement(False, "it was found a moment ago")
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A file that is wanted, or a zip.
+
+    Attributes:
+        since: since when it has been as it is; judged: when it was judged; due: when it is worth another look.
+    """
+
+    found: Found
+    stamp: FileStamp
+    since: float
+    settlement: Settlement = _UNSEEN
+    judged: float = -_NEVER
+    due: float = 0.0
+
+
+@dataclass(slots=True)
+class Sight:
+    """What a look showed.
+
+    Attributes:
+        complete: what can be taken, in the order in which it became complete.
+        waiting: what is not complete yet, where that was asked for.
+        due_seconds: when a waiting file is worth another look, or None.
+        scanned: whether everything was listed.
+    """
+
+    complete: list[Found] = field(default_factory=list)
+    waiting: list[tuple[Found, Settlement]] = field(default_factory=list)
+    due_seconds: float | None = None
+    scanned: bool = False
+
+
+class Folder:
+    """Knows a data folder. All methods block and are meant for worker threads; they take turns.
+
+    Args:
+        root: the folder.
+        watch: when a file is complete.
+        why_unwanted: says why a file of this name is left alone, "" when it is wanted. Asked once for each name.
+
+    Attributes:
+        ignored: how many files are left alone, by reason.
+        closed: folders below that cannot be listed, and what the system says.
+        identity: device and inode of the root when it was last listed.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        watch: WatchSettings,
+        why_unwanted: Callable[[Verdict], str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.root = root
+        self.ignored: Counter[str] = Counter()
+        self.closed: dict[str, str] = {}
+        self.identity: tuple[int, int] | None = None
+        self._gone: set[str] = set()
+        self._why_unwanted = why_unwanted
+        self._settler = Settler(watch, clock=clock, wall=wall)
+        self._clock = clock
+        self._every = max(watch.settle_seconds, 0.3) / 2 if watch.poll else watch.rescan_seconds
+        self._now = clock()
+        self._next_scan = self._rest_until = -_NEVER
+        self._second_scan = self._now + _HURRY_SECONDS
+        self._names: dict[str, dict[str, str]] = {}  # By folder: names that are ignored, and why.
+        self._known: dict[str, Found] = {}  # All other files.
+        self._parts: dict[str, set[str]] = {}  # By key: the paths of a split zip.
+        self._candidates: dict[str, Candidate] = {}
+        self._ready: dict[str, None] = {}  # Keys of complete candidates.
+        self._due: list[tuple[float, str]] = []
+        self._busy: Collection[str] = ()
+        self._turn = threading.Lock()
+
+    @property
+    def wanted(self) -> int:
+        """How many files are to be ingested, complete or not; those in work are among them."""
+        return len(self._candidates)
+
+    @property
+    def scan_seconds(self) -> float:
+        """Return when everything is to be listed again."""
+        return max(self._next_scan, self._rest_until) - self._clock()
+
+    def look(
+        self,
+        changed: Iterable[str] = (),
+        *,
+        released: Iterable[str] = (),
+        busy: Collection[str] = (),
+        lost: bool = False,
+        whole: bool = False,
+        with_waiting: bool = False,
+    ) -> Sight:
+        """Bring what is known up to date.
+
+        Args:
+            changed: paths that something may have happened to.
+            released: paths that were in work: they have moved, or are judged anew.
+            busy: paths that are in work: they are not judged, and are not in what is returned.
+            lost: something may have happened to any path.
+            whole: list everything now; else that is done when it is time.
+            with_waiting: tell of what is not complete, too.
+
+        Raises:
+            Refused: the folder cannot be listed.
+        """
+        with self._turn:
+            self._now, self._busy = self._clock(), busy
+            if lost:
+                self._next_scan, self._second_scan = self._now, self._now + _LOST_SECONDS
+            scanned = whole or self.scan_seconds <= 0
+            if scanned:
+                self._scan()
+            for path in released:
+                self._touch(path, in_work=True)
+            for path in changed:
+                self._touch(path)
+            self._judge_due()
+            sight = Sight(scanned=scanned, due_seconds=self._find_due())
+            complete = (self._candidates[key].found for key in self._ready)
+            sight.complete = [found for found in complete if found.path not in busy]
+            if with_waiting:
+                sight.waiting = [
+                    (candidate.found, candidate.settlement)
+                    for key, candidate in sorted(self._candidates.items())
+                    if key not in self._ready and candidate.found.path not in busy
+                ]
+            return sight
+
+    def confirm(self, paths: Iterable[str]) -> set[str]:
+        """Return which of these complete files still are, after another look at those judged a while ago."""
+        with self._turn:
+            self._now = self._clock()
+            confirmed = set()
+            for path in paths:
+                candidate = self._candidates.get(_key(path))
+                if candidate is not None and self._now - candidate.judged > _FRESH_SECONDS:
+                    candidate = self._judge(_key(path))
+                if candidate is not None and candidate.settlement.complete:
+                    confirmed.add(path)
+            return confirmed
+
+    def take_gone(self) -> set[str]:
+        """Return the paths of candidates that vanished since the last call, but for those that were in work."""
+        with self._turn:
+            gone, self._gone = self._gone, set()
+            return gone
+
+    def list_wanted(self) -> list[str]:
+        """Return the paths of all that is wanted, complete or not."""
+        with self._turn:
+            return [candidate.found.path for candidate in self._candidates.values()]
+
+    def hurry(self, seconds: float = _HURRY_SECONDS) -> None:
+        """List everything soon: something may have been missed."""
+        self._next_scan = min(self._next_scan, self._clock() + seconds)
+
+    def _scan(self) -> None:
+        cpu, started = time.thread_time(), self._clock()
+        folders: set[str] = set()
+        files: set[str] = set()
+        try:
+            status = os.stat(self.root)  # noqa: PTH116 - any bytes are a name
+            self._list(self.root, 0, folders, files)
+        except OSError as error:
+            raise cannot_list(self.root, error) from error
+        self.identity = (status.st_dev, status.st_ino)
+        for path in [path for path in self._known if path not in files]:
+            self._forget(path)
+        for folder in [folder for folder in self._names if folder not in folders]:
+            self._forget_folder(folder)
+        now = self._clock()
+        self._next_scan = now + self._every
+        if self._second_scan > now:
+            self._next_scan = min(self._next_scan, self._second_scan)
+        self._rest_until = now + max(_CPU_SHARE * (time.thread_time() - cpu), _TIME_SHARE * (now - started))
+
+    def _list(self, folder: str, depth: int, folders: set[str], files: set[str]) -> None:
+        """List a folder and those below it."""
+        below: list[str] = []
+        with os.scandir(folder) as entries:
+            folders.add(folder)
+            names = self._names.setdefault(folder, {})
+            left = len(names)
+            for entry in entries:
+                known = entry.name in names
+                left -= known
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        if known:
+                            self._stop_ignoring(folder, entry.name)
+                        if descends(entry.name, depth):
+                            below.append(entry.path)
+                    elif not known:
+                        self._take(entry.path, entry.stat(follow_symlinks=False))
+                        files.add(entry.path)
+                        beat()
+                except FileNotFoundError:
+                    continue  # It was moved or removed since it was listed.
+        if left > 0:
+            here = set(os.listdir(folder))  # noqa: PTH208 - any bytes are a name
+            for name in [name for name in names if name not in here]:
+                self._stop_ignoring(folder, name)
+        beat()
+        for path in below:
+            try:
+                self._list(path, depth + 1, folders, files)
+                self.closed.pop(path, None)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.closed[path] = error.strerror or str(error)
+
+    def _take(self, path: str, status: os.stat_result) -> None:
+        """Take note of a file."""
+        before = self._known.get(path)
+        verdict = before.verdict if before else judge(PurePosixPath(path[len(self.root) + 1 :]))
+        if before is None and (reason := self._why_unwanted(verdict)):
+            folder, _, name = path.rpartition("/")
+            self._names[folder][name] = reason = sys.intern(reason)
+            self.ignored[reason] += 1
+            return
+        found = describe(path, status, verdict)
+        if found != before:
+            self._count_strange(before, -1)
+            self._count_strange(found, 1)
+            self._known[path] = found
+            self._fold(path)
+
+    def _touch(self, path: str, *, in_work: bool = False) -> None:
+        """Look at a path again that something may have happened to."""
+        folder, _, name = path.rpartition("/")
+        try:
+            status = os.lstat(path)
+        except OSError:
+            if path == self.root or path in self._names:
+                self.hurry(0.0)  # A folder was removed or renamed.
+            elif name in self._names.get(folder, ()):
+                self._stop_ignoring(folder, name)
+            else:
+                self._forget(path, in_work=in_work)
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._touch_folder(path, name)
+        elif folder not in self._names:
+            if not path.startswith(f"{self.root}/") or _is_seen(path[len(self.root) + 1 :]):
+                self.hurry()
+        elif name not in self._names[folder]:
+            self._take(path, status)
+            if candidate := self._candidates.get(_key(path)):
+                self._set_due(_key(path), candidate, self._now)
+
+    def _touch_folder(self, path: str, name: str) -> None:
+        depth = path.count("/") - self.root.count("/")
+        if path != self.root and (not _is_seen(path[len(self.root) + 1 :]) or not descends(name, depth - 1)):
+            return
+        if path not in self._names and path != self.root:
+            with contextlib.suppress(OSError):  # The scan finds out what there is to say of it.
+                self._list(path, depth, set(), set())
+        self.hurry()
+
+    def _fold(self, path: str) -> None:
+        """Make a candidate of a file, or of the parts of a zip, as they are now."""
+        key = _key(path)
+        files = [self._known[path]] if path in self._known else []
+        if key != path:
+            parts = self._parts.setdefault(key, set())
+            (parts.add if path in self._known else parts.discard)(path)
+            files = [self._known[part] for part in parts]
+            if not parts:
+                del self._parts[key]
+        if files and files[0].verdict.kind is Kind.ZIP:
+            files = fold_zips(files)
+        found = files[0] if files else None
+        before = self._candidates.pop(key, None)
+        self._ready.pop(key, None)
+        if before is not None and (found is None or found.path != before.found.path):
+            self._gone.add(before.found.path)
+        if found is not None and found.stamp is not None:
+            same = before is not None and before.stamp == found.stamp
+            since = before.since if same and before is not None else self._now
+            candidate = self._candidates[key] = Candidate(found, found.stamp, since)
+            self._gone.discard(found.path)
+            self._set_due(key, candidate, self._now)
+
+    def _judge_due(self) -> None:
+        while self._due and self._due[0][0] <= self._now:
+            due, key = heapq.heappop(self._due)
+            candidate = self._candidates.get(key)
+            if candidate is not None and candidate.due == due and candidate.found.path not in self._busy:
+                self._judge(key)
+                beat()
+
+    def _judge(self, key: str) -> Candidate | None:
+        """Look at a candidate as it is now; returns it, None when there is no such thing any more."""
+        for path in tuple(self._parts.get(key, (key,))):
+            try:
+                self._take(path, os.lstat(path))
+            except OSError:
+                self._forget(path)
+        candidate = self._candidates.get(key)
+        if candidate is None:
+            return None
+        candidate.settlement = self._settler.settle(candidate.found, candidate.stamp, candidate.since)
+        candidate.judged = self._now
+        if candidate.settlement.complete:
+            candidate.due = _NEVER
+            self._ready.setdefault(key)
+        else:
+            self._set_due(key, candidate, self._now + max(candidate.settlement.wait_seconds, 0.02))
+        return candidate
+
+    def _set_due(self, key: str, candidate: Candidate, due: float) -> None:
+        self._ready.pop(key, None)
+        candidate.due = due
+        heapq.heappush(self._due, (due, key))
+
+    def _find_due(self) -> float | None:
+        while self._due:
+            due, key = self._due[0]
+            candidate = self._candidates.get(key)
+            if candidate is not None and candidate.due == due and candidate.found.path not in self._busy:
+                return max(due - self._clock(), 0.0)
+            heapq.heappop(self._due)
+        return None
+
+    def _forget(self, path: str, *, in_work: bool = False) -> None:
+        found = self._known.pop(path, None)
+        if found is not None:
+            self._count_strange(found, -1)
+            self._fold(path)
+            if in_work or path in self._busy:
+                self._gone.discard(path)
+
+    def _forget_folder(self, folder: str) -> None:
+        for reason in self._names.pop(folder).values():
+            self._count(reason, -1)
+        self.closed.pop(folder, None)
+
+    def _stop_ignoring(self, folder: str, name: str) -> None:
+        self._count(self._names[folder].pop(name), -1)
+
+    def _count_strange(self, found: Found | None, step: int) -> None:
+        """Count what has a wanted name and is no regular file."""
+        if found is not None and found.stamp is None:
+            self._count(found.obstacle, step)
+
+    def _count(self, reason: str, step: int) -> None:
+        self.ignored[reason] += step
+        if not self.ignored[reason]:
+            del self.ignored[reason]
+
+
+def _key(path: str) -> str:
+    """Return what the parts of a split zip have in common; no other wanted file can be named so."""
+    return f"{zip_name(path)}.part" if is_part(path) else path
+
+
+def _is_seen(relative: str) -> bool:
+    """Tell whether the folders that a path lies in are looked into."""
+    folders = relative.split("/")[:-1]
+    return all(descends(name, depth) for depth, name in enumerate(folders))
