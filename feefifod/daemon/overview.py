@@ -12,7 +12,7 @@ from anyio import to_thread
 from feefifod.backfill.schedules import list_results
 from feefifod.catalog import Ledger, Marks, NotSetUp, OtherSchema
 from feefifod.config import pick_database
-from feefifod.discover import scan
+from feefifod.discover import Folder, scan
 from feefifod.errors import FeefifodError, Refused
 from feefifod.ingest.candidates import why_unwanted
 from feefifod.log import redact
@@ -41,6 +41,7 @@ async def gather(
     questdb_url: str | None,
     postgres: AbstractAsyncContextManager[Database] | None,
     *,
+    folder: Folder | None = None,
     look_seconds: float = 10.0,
 ) -> Document:
     """Gather what `status --json` prints; what is not known is None.
@@ -49,6 +50,7 @@ async def gather(
         settings: the configuration.
         questdb_url: where QuestDB is, None when it is embedded and does not run.
         postgres: opens PostgreSQL, None likewise.
+        folder: what this process knows of the data folder, if it watches it; else it is listed.
         look_seconds: how long each server may take to answer.
 
     Raises:
@@ -57,7 +59,7 @@ async def gather(
     questdb, table_id = await _look_at_questdb(settings, questdb_url, look_seconds)
     ledger = await _look_at_ledger(settings, postgres, table_id, look_seconds)
     states = ledger.states
-    wanted, trouble = await to_thread.run_sync(_count_wanted, settings, abandon_on_cancel=True)
+    wanted, trouble = await to_thread.run_sync(_count_wanted, settings, folder, abandon_on_cancel=True)
     files: dict[str, int | None] = {str(state): None if states is None else states.get(state, 0) for state in FileState}
     # Files that are being loaded or moved lie in the data folder too, but for members of zips.
     in_work = (files[FileState.LOADING] or 0) + (files[FileState.MOVING] or 0) - ledger.busy_copies
@@ -169,8 +171,12 @@ def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:
     return redact(str(error)) if isinstance(error, FeefifodError) else f"no answer within {look_seconds:g} s"
 
 
-def _count_wanted(settings: Settings) -> tuple[int | None, str | None]:
+def _count_wanted(settings: Settings, folder: Folder | None) -> tuple[int | None, str | None]:
     """Count the files in the data folder that are to be ingested, complete or not; None and why when it is away."""
+    if folder is not None and folder.trouble:
+        return None, folder.trouble
+    if folder is not None and folder.identity is not None:
+        return folder.wanted, None
     try:
         found = scan(str(settings.paths.data))
     except Refused as error:

@@ -86,7 +86,8 @@ class Folder:
     Attributes:
         ignored: how many files are left alone, by reason.
         closed: folders below that cannot be listed, and what the system says.
-        identity: device and inode of the root when it was last listed.
+        identity: device and inode of the root when it was last listed; None before that.
+        trouble: why the root could not be listed at the last try.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Folder:
         self.ignored: Counter[str] = Counter()
         self.closed: dict[str, str] = {}
         self.identity: tuple[int, int] | None = None
+        self.trouble = ""
         self._gone: set[str] = set()
         self._why_unwanted = why_unwanted
         self._settler = Settler(watch, clock=clock, wall=wall)
@@ -211,7 +213,10 @@ class Folder:
             status = os.stat(self.root)  # noqa: PTH116 - any bytes are a name
             self._list(self.root, 0, folders, files)
         except OSError as error:
-            raise cannot_list(self.root, error) from error
+            refusal = cannot_list(self.root, error)
+            self.trouble = str(refusal)
+            raise refusal from error
+        self.trouble = ""
         self.identity = (status.st_dev, status.st_ino)
         for path in [path for path in self._known if path not in files]:
             self._forget(path)

@@ -65,6 +65,9 @@ class Waker:
             ignore_permission_denied=True,
         ):
             self._changes.update(path for _, path in changes)
+            if (watchfiles.Change.deleted, self._folder) in changes:
+                self._lose()
+                self.restart()  # Events of a folder that is made again do not come by themselves.
             if len(self._changes) > _MOST_CHANGES:
                 self._lose()
             self.wake()

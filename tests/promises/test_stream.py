@@ -1,0 +1,79 @@
+"""A steady stream of files: no wait is renewed by those that come later, and none are starved by others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+
+from tests.support import samples
+from tests.support.daemon import World, wait_until
+
+_SECONDS = 15
+_LARGE_ROWS = 250_000
+"""Over 8 MiB: it is not loaded beside a sweep."""
+
+
+@contextmanager
+def _stream(world: World, names: Sequence[str], per_second: int) -> Iterator[Thread]:
+    """Drop small files at a steady rate beside the block, each in a folder of its own."""
+
+    def feed() -> None:
+        begun = time.monotonic()
+        for number in range(_SECONDS * per_second):
+            start = samples.START + number * 600
+            world.drop(f"{number}/{names[number % len(names)]}", samples.file(10, start=start, seed=number))
+            time.sleep(max(begun + number / per_second - time.monotonic(), 0.0))
+
+    thread = Thread(target=feed)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize("names", [["XBTUSD_1.csv"], ["XBTUSD_1.csv", "ETHUSD_1.csv", "SOLUSD_1.csv"]], ids=str)
+def test_first_files_of_a_stream_do_not_wait_for_its_end(world: World, names: list[str]) -> None:
+    world.configure(watch={"settle_seconds": 1.0})
+    daemon = world.start()
+    daemon.wait_for("watching")
+    with _stream(world, names, 5) as stream:
+        wait_until(lambda: world.states().get("done", 0) >= 5, what="the first five")
+        assert stream.is_alive(), "they were loaded while others came"
+    world.wait_finished(_SECONDS * 5)
+    daemon.stop()
+    world.check()
+
+
+def test_large_file_is_not_starved_by_a_stream_of_its_series(world: World) -> None:
+    daemon = world.start()
+    daemon.wait_for("watching")
+    large = samples.file(_LARGE_ROWS, start=samples.START - _LARGE_ROWS * 60)
+    with _stream(world, ["XBTUSD_1.csv", "ETHUSD_1.csv"], 5) as stream:
+        path = world.drop("large/XBTUSD_1.csv", large)
+        assert path.stat().st_size > 8 * 1024 * 1024
+        wait_until(lambda: not path.exists(), what="the large file")
+        assert stream.is_alive(), "it was loaded while small ones came"
+    world.wait_finished(_SECONDS * 5 + 1)
+    daemon.stop()
+    world.check()
+
+
+def test_events_come_again_when_the_folder_was_made_again(world: World) -> None:
+    world.configure(watch={"rescan_seconds": 600})
+    daemon = world.start()
+    daemon.wait_for("watching")
+    time.sleep(2)
+    world.data.rmdir()
+    time.sleep(0.5)
+    world.data.mkdir()
+    for number in range(3):
+        time.sleep(3)
+        world.drop(f"later/{number}/XBTUSD_60.csv", samples.file(10, interval=60, seed=number, trades=number + 1))
+        world.wait_finished(number + 1)
+    daemon.stop()
+    world.check()
