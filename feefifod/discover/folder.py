@@ -8,7 +8,6 @@ Events get lost, so everything is listed again every `rescan_seconds`: names tha
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
 import stat
 import sys
@@ -21,11 +20,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from feefifod.config import WatchSettings
-from feefifod.discover.parts import fold_zips, is_part, zip_name
+from feefifod.discover.candidates import Candidate, Candidates
 from feefifod.discover.scan import Found, cannot_list, descends, describe
 from feefifod.discover.settle import Settlement, Settler
-from feefifod.model import FileStamp
-from feefifod.parse.names import Kind, Verdict, judge
+from feefifod.parse.names import Verdict, judge
 from feefifod.pulse import beat
 
 _CPU_SHARE: Final = 50
@@ -39,23 +37,6 @@ _LOST_SECONDS: Final = 3.0
 _FRESH_SECONDS: Final = 0.5
 """A judgement that is younger is as good as a new one."""
 _NEVER: Final = float("inf")
-_UNSEEN: Final = Settlement(False, "it was found a moment ago")
-
-
-@dataclass(slots=True)
-class Candidate:
-    """A file that is wanted, or a zip.
-
-    Attributes:
-        since: since when it has been as it is; judged: when it was judged; due: when it is worth another look.
-    """
-
-    found: Found
-    stamp: FileStamp
-    since: float
-    settlement: Settlement = _UNSEEN
-    judged: float = -_NEVER
-    due: float = 0.0
 
 
 @dataclass(slots=True)
@@ -104,21 +85,14 @@ class Folder:
         self.closed: dict[str, str] = {}
         self.identity: tuple[int, int] | None = None
         self.trouble = ""
-        self._gone: set[str] = set()
         self._why_unwanted = why_unwanted
-        self._settler = Settler(watch, clock=clock, wall=wall)
         self._clock = clock
-        self._every = max(watch.settle_seconds, 0.3) / 2 if watch.poll else watch.rescan_seconds
-        self._now = clock()
-        self._next_scan = self._rest_until = -_NEVER
-        self._second_scan = self._now + _HURRY_SECONDS
+        self._candidates = Candidates(Settler(watch, clock=clock, wall=wall), clock)
         self._names: dict[str, dict[str, str]] = {}  # By folder: names that are ignored, and why.
         self._known: dict[str, Found] = {}  # All other files.
-        self._parts: dict[str, set[str]] = {}  # By key: the paths of a split zip.
-        self._candidates: dict[str, Candidate] = {}
-        self._ready: dict[str, None] = {}  # Keys of complete candidates.
-        self._due: list[tuple[float, str]] = []
-        self._busy: Collection[str] = ()
+        self._every = max(watch.settle_seconds, 0.3) / 2 if watch.poll else watch.rescan_seconds
+        self._next_scan = self._rest_until = -_NEVER
+        self._second_scan = clock() + _HURRY_SECONDS
         self._turn = threading.Lock()
 
     @property
@@ -155,9 +129,10 @@ class Folder:
             Refused: the folder cannot be listed.
         """
         with self._turn:
-            self._now, self._busy = self._clock(), busy
+            candidates = self._candidates
+            candidates.begin(busy)
             if lost:
-                self._next_scan, self._second_scan = self._now, self._now + _LOST_SECONDS
+                self._next_scan, self._second_scan = candidates.now, candidates.now + _LOST_SECONDS
             scanned = whole or self.scan_seconds <= 0
             if scanned:
                 self._scan()
@@ -165,27 +140,21 @@ class Folder:
                 self._touch(path, in_work=True)
             for path in changed:
                 self._touch(path)
-            self._judge_due()
-            sight = Sight(scanned=scanned, due_seconds=self._find_due())
-            complete = (self._candidates[key].found for key in self._ready)
-            sight.complete = [found for found in complete if found.path not in busy]
-            if with_waiting:
-                sight.waiting = [
-                    (candidate.found, candidate.settlement)
-                    for key, candidate in sorted(self._candidates.items())
-                    if key not in self._ready and candidate.found.path not in busy
-                ]
-            return sight
+            for path in candidates.take_due():
+                self._judge(path)
+                beat()
+            waiting = candidates.waiting() if with_waiting else []
+            return Sight(candidates.complete(), waiting, candidates.due_seconds(), scanned)
 
     def confirm(self, paths: Iterable[str]) -> set[str]:
         """Return which of these complete files still are, after another look at those judged a while ago."""
         with self._turn:
-            self._now = self._clock()
+            self._candidates.begin(self._candidates.busy)
             confirmed = set()
             for path in paths:
-                candidate = self._candidates.get(_key(path))
-                if candidate is not None and self._now - candidate.judged > _FRESH_SECONDS:
-                    candidate = self._judge(_key(path))
+                candidate = self._candidates.get(path)
+                if candidate is not None and self._candidates.now - candidate.judged > _FRESH_SECONDS:
+                    candidate = self._judge(path)
                 if candidate is not None and candidate.settlement.complete:
                     confirmed.add(path)
             return confirmed
@@ -193,13 +162,13 @@ class Folder:
     def take_gone(self) -> set[str]:
         """Return the paths of candidates that vanished since the last call, but for those that were in work."""
         with self._turn:
-            gone, self._gone = self._gone, set()
+            gone, self._candidates.gone = self._candidates.gone, set()
             return gone
 
     def list_wanted(self) -> list[str]:
         """Return the paths of all that is wanted, complete or not."""
         with self._turn:
-            return [candidate.found.path for candidate in self._candidates.values()]
+            return [candidate.found.path for candidate in self._candidates]
 
     def hurry(self, seconds: float = _HURRY_SECONDS) -> None:
         """List everything soon: something may have been missed."""
@@ -244,10 +213,9 @@ class Folder:
                             self._stop_ignoring(folder, entry.name)
                         if descends(entry.name, depth):
                             below.append(entry.path)
-                    elif not known:
-                        self._take(entry.path, entry.stat(follow_symlinks=False))
+                    elif not known and (verdict := self._judge_name(entry.path)):
+                        self._take(entry.path, verdict, entry.stat(follow_symlinks=False))
                         files.add(entry.path)
-                        beat()
                 except FileNotFoundError:
                     continue  # It was moved or removed since it was listed.
         if left > 0:
@@ -264,21 +232,27 @@ class Folder:
             except OSError as error:
                 self.closed[path] = error.strerror or str(error)
 
-    def _take(self, path: str, status: os.stat_result) -> None:
-        """Take note of a file."""
-        before = self._known.get(path)
-        verdict = before.verdict if before else judge(PurePosixPath(path[len(self.root) + 1 :]))
-        if before is None and (reason := self._why_unwanted(verdict)):
-            folder, _, name = path.rpartition("/")
-            self._names[folder][name] = reason = sys.intern(reason)
-            self.ignored[reason] += 1
-            return
-        found = describe(path, status, verdict)
+    def _judge_name(self, path: str) -> Verdict | None:
+        """Return the verdict on a name that is wanted; None when it is left alone, which is then known."""
+        if path in self._known:
+            return self._known[path].verdict
+        beat()
+        verdict = judge(PurePosixPath(path[len(self.root) + 1 :]))
+        if not (reason := self._why_unwanted(verdict)):
+            return verdict
+        folder, _, name = path.rpartition("/")
+        self._names[folder][name] = reason = sys.intern(reason)
+        self.ignored[reason] += 1
+        return None
+
+    def _take(self, path: str, verdict: Verdict, status: os.stat_result) -> None:
+        """Take note of a file as it is now."""
+        before, found = self._known.get(path), describe(path, status, verdict)
         if found != before:
             self._count_strange(before, -1)
             self._count_strange(found, 1)
             self._known[path] = found
-            self._fold(path)
+            self._candidates.change(path, self._known)
 
     def _touch(self, path: str, *, in_work: bool = False) -> None:
         """Look at a path again that something may have happened to."""
@@ -298,10 +272,9 @@ class Folder:
         elif folder not in self._names:
             if not path.startswith(f"{self.root}/") or _is_seen(path[len(self.root) + 1 :]):
                 self.hurry()
-        elif name not in self._names[folder]:
-            self._take(path, status)
-            if candidate := self._candidates.get(_key(path)):
-                self._set_due(_key(path), candidate, self._now)
+        elif name not in self._names[folder] and (verdict := self._judge_name(path)):
+            self._take(path, verdict, status)
+            self._candidates.hasten(path)
 
     def _touch_folder(self, path: str, name: str) -> None:
         depth = path.count("/") - self.root.count("/")
@@ -312,78 +285,22 @@ class Folder:
                 self._list(path, depth, set(), set())
         self.hurry()
 
-    def _fold(self, path: str) -> None:
-        """Make a candidate of a file, or of the parts of a zip, as they are now."""
-        key = _key(path)
-        files = [self._known[path]] if path in self._known else []
-        if key != path:
-            parts = self._parts.setdefault(key, set())
-            (parts.add if path in self._known else parts.discard)(path)
-            files = [self._known[part] for part in parts]
-            if not parts:
-                del self._parts[key]
-        if files and files[0].verdict.kind is Kind.ZIP:
-            files = fold_zips(files)
-        found = files[0] if files else None
-        before = self._candidates.pop(key, None)
-        self._ready.pop(key, None)
-        if before is not None and (found is None or found.path != before.found.path):
-            self._gone.add(before.found.path)
-        if found is not None and found.stamp is not None:
-            same = before is not None and before.stamp == found.stamp
-            since = before.since if same and before is not None else self._now
-            candidate = self._candidates[key] = Candidate(found, found.stamp, since)
-            self._gone.discard(found.path)
-            self._set_due(key, candidate, self._now)
-
-    def _judge_due(self) -> None:
-        while self._due and self._due[0][0] <= self._now:
-            due, key = heapq.heappop(self._due)
-            candidate = self._candidates.get(key)
-            if candidate is not None and candidate.due == due and candidate.found.path not in self._busy:
-                self._judge(key)
-                beat()
-
-    def _judge(self, key: str) -> Candidate | None:
-        """Look at a candidate as it is now; returns it, None when there is no such thing any more."""
-        for path in tuple(self._parts.get(key, (key,))):
+    def _judge(self, path: str) -> Candidate | None:
+        """Look at a candidate as it is now, and judge it; None when there is no such one any more."""
+        for part in self._candidates.paths(path):
             try:
-                self._take(path, os.lstat(path))
-            except OSError:
-                self._forget(path)
-        candidate = self._candidates.get(key)
-        if candidate is None:
-            return None
-        candidate.settlement = self._settler.settle(candidate.found, candidate.stamp, candidate.since)
-        candidate.judged = self._now
-        if candidate.settlement.complete:
-            candidate.due = _NEVER
-            self._ready.setdefault(key)
-        else:
-            self._set_due(key, candidate, self._now + max(candidate.settlement.wait_seconds, 0.02))
-        return candidate
-
-    def _set_due(self, key: str, candidate: Candidate, due: float) -> None:
-        self._ready.pop(key, None)
-        candidate.due = due
-        heapq.heappush(self._due, (due, key))
-
-    def _find_due(self) -> float | None:
-        while self._due:
-            due, key = self._due[0]
-            candidate = self._candidates.get(key)
-            if candidate is not None and candidate.due == due and candidate.found.path not in self._busy:
-                return max(due - self._clock(), 0.0)
-            heapq.heappop(self._due)
-        return None
+                self._take(part, self._known[part].verdict, os.lstat(part))
+            except (OSError, KeyError):
+                self._forget(part)
+        return self._candidates.judge(path)
 
     def _forget(self, path: str, *, in_work: bool = False) -> None:
         found = self._known.pop(path, None)
         if found is not None:
             self._count_strange(found, -1)
-            self._fold(path)
-            if in_work or path in self._busy:
-                self._gone.discard(path)
+            self._candidates.change(path, self._known)
+            if in_work or path in self._candidates.busy:
+                self._candidates.gone.discard(path)
 
     def _forget_folder(self, folder: str) -> None:
         for reason in self._names.pop(folder).values():
@@ -402,11 +319,6 @@ class Folder:
         self.ignored[reason] += step
         if not self.ignored[reason]:
             del self.ignored[reason]
-
-
-def _key(path: str) -> str:
-    """Return what the parts of a split zip have in common; no other wanted file can be named so."""
-    return f"{zip_name(path)}.part" if is_part(path) else path
 
 
 def _is_seen(relative: str) -> bool:
