@@ -29,9 +29,9 @@ DRAIN_SECONDS: Final = 12.0
 
 _GATHER_SECONDS: Final = 0.5
 """How long the first complete file waits for others that are about to settle, at most."""
-_BURST_FILES: Final = 100
-_GATHER_BURST_SECONDS: Final = 1.5
-"""The same where so many came within the first: somebody is copying a whole folder."""
+_BURST_FILES: Final = 75
+_GATHER_BURST_SECONDS: Final = 2.5
+"""The same where so many came within the first time: a whole folder is being copied."""
 _PASS_SECONDS: Final = 1.0
 _PASS_SHARE: Final = 20
 """Asking in vain for many files takes a while; that is not done again before so many times as long."""
