@@ -119,12 +119,17 @@ class Ingestor:
             selection.add(found)
 
     def release(self, paths: Iterable[bytes]) -> None:
-        """Take note that files are not in work any more: they have moved, or have to be judged anew."""
+        """Take note that files are not in work any more: they have moved, or have to be judged anew.
+
+        Only members of zips wake the zips: looking into one costs more than a small batch, and those of a stream end
+        every second.
+        """
         released = set(map(os.fsdecode, paths))
         self._released |= released
         shelf = f"{self.zips.shelf.root}{os.sep}"
         if any(path.startswith(shelf) for path in released):
             self._members = None
+            self.zips.wake()
 
     async def prepare(self) -> str:
         """Make sure that the table is there and right, and return its identity.
@@ -221,7 +226,6 @@ class Ingestor:
         finally:
             self._let_rest(batch)
             self.release(file.path for file in claim.files)
-            self.zips.wake()
 
     def _let_rest(self, batch: Batch) -> None:
         now, (shortest, longest) = time.monotonic(), _REST_SECONDS
