@@ -65,7 +65,7 @@ STREAMS: Final = (
     *(Stream(rate) for rate in RATES),
     Stream(20, series=1),
     Stream(20, beside_sweep=True),
-    Stream(20, series=8, with_large=True),
+    Stream(20, series=200, with_large=True),
 )
 
 

@@ -29,9 +29,10 @@ DRAIN_SECONDS: Final = 12.0
 
 _GATHER_SECONDS: Final = 0.5
 """How long the first complete file waits for others that are about to settle, at most."""
-_BURST_FILES: Final = 75
-_GATHER_BURST_SECONDS: Final = 2.5
-"""The same where so many came within the first time: a whole folder is being copied."""
+_IDLE_SECONDS: Final = 5.0
+_BURST_FILES: Final = 15
+_GATHER_BURST_SECONDS: Final = 3.0
+"""The same where so many came within the first time, after so long a rest: a whole folder is being copied."""
 _PASS_SECONDS: Final = 1.0
 _PASS_SHARE: Final = 20
 """Asking in vain for many files takes a while; that is not done again before so many times as long."""
@@ -89,6 +90,7 @@ class Daemon:
     _owed: frozenset[Series] = frozenset()
     _zip: str | None = None
     _gathering_since: float | None = None
+    _worked_at: float = 0.0
     _root: tuple[int, int] | None = None
     _pause: Pause = field(default_factory=Pause)
     _moving_pause: Pause = field(default_factory=Pause)
@@ -184,7 +186,8 @@ class Daemon:
         now = time.monotonic()
         if self._gathering_since is None:
             self._gathering_since = now
-        most = _GATHER_SECONDS if len(selection.drops) < _BURST_FILES else _GATHER_BURST_SECONDS
+        burst = len(selection.drops) >= _BURST_FILES and now - self._worked_at > _IDLE_SECONDS
+        most = _GATHER_BURST_SECONDS if burst else _GATHER_SECONDS
         left = self._gathering_since + most - now
         if left > 0 and selection.due_seconds is not None and selection.due_seconds <= left:
             return max(selection.due_seconds, 0.02)
@@ -201,14 +204,16 @@ class Daemon:
         drops = [drop for drop in selection.drops if drop.series not in in_work]
         large = frozenset(drop.series for drop in selection.drops if is_large(drop))
         sweeping = "sweep" in self._slots
-        if "side" not in self._slots and (sweeping or is_long(drops)):
+        if sweeping or is_long(drops):
             apart = self._owed if sweeping else large
             small = pick_small(drop for drop in drops if drop.series not in apart)
-            taken = await self._claim("side", small, batches)
-            drops = [drop for drop in drops if drop.series not in taken]
+            if "side" not in self._slots:
+                await self._claim("side", small, batches)
+            # Where that place is taken they wait for it, not for what may be a long sweep.
+            beside = {drop.series for drop in small}
+            drops = [drop for drop in drops if drop.series not in beside]
         if not sweeping:
-            taken = await self._claim("sweep", drops, batches)
-            self._owed = large - taken
+            self._owed = large - await self._claim("sweep", drops, batches)
 
     async def _claim(self, slot: str, drops: Sequence[Drop], batches: anyio.abc.TaskGroup) -> frozenset[Series]:
         """Begin a batch of what is free among these files; returns the series in it."""
@@ -244,6 +249,7 @@ class Daemon:
             self._fail(Refused("a batch failed in a way that nobody foresaw; see the log"))
         finally:
             del self._slots[slot]
+            self._worked_at = time.monotonic()
             self._count()
             self.waker.wake()
 

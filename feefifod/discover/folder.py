@@ -178,6 +178,7 @@ class Folder:
         cpu, started = time.thread_time(), self._clock()
         folders: set[str] = set()
         files: set[str] = set()
+        self.closed = {}
         try:
             status = os.stat(self.root)  # noqa: PTH116 - any bytes are a name
             self._list(self.root, 0, folders, files)
@@ -226,7 +227,6 @@ class Folder:
         for path in below:
             try:
                 self._list(path, depth + 1, folders, files)
-                self.closed.pop(path, None)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -305,7 +305,6 @@ class Folder:
     def _forget_folder(self, folder: str) -> None:
         for reason in self._names.pop(folder).values():
             self._count(reason, -1)
-        self.closed.pop(folder, None)
 
     def _stop_ignoring(self, folder: str, name: str) -> None:
         self._count(self._names[folder].pop(name), -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from feefifod.sweep import Ordered, Sweep, Tally
 
 _ROW_BYTES: Final = 50
+_SMALL_BYTES: Final = 16 * 1024 * 1024
+"""What is no larger goes first where it meets a longer load."""
 
 
 @dataclass(slots=True)
@@ -237,9 +240,16 @@ class Batch:
         assets = await ensure_assets(tools, inspections)
         reach(Step.ASSETS_MADE)
         paths = {file_id: result.paths for file_id, result in ordered.items()}
-        load = Load(tools, claim, lane, make_sweep(tools, claim, inspections, assets, paths))
+        long = size > _SMALL_BYTES
+        load = Load(tools, claim, lane, make_sweep(tools, claim, inspections, assets, paths), long)
+        with nullcontext() if long else tools.way.claim():
+            return await self._prove(load, inspections, ordered, started)
+
+    async def _prove(
+        self, load: Load, inspections: Sequence[Inspection], ordered: Mapping[int, Ordered], started: float
+    ) -> set[int]:
+        claim, tools, sweep = self.claim, self.tools, load.sweep
         await load.run()
-        sweep = load.sweep
         for inspection in inspections:
             if inspection.file.id in load.unreadable:
                 self._note_unreadable(inspection.file, load.unreadable[inspection.file.id])
@@ -259,13 +269,14 @@ class Batch:
         await self._record(files, sweep, ordered)
         rows = sum(sweep.tallies[file_id].rows for file_id in files)
         seconds = time.monotonic() - started
-        log.info(
+        structlog.get_logger().info(
             "batch_loaded",
+            batch=claim.batch_id,
             files=len(files),
             rows=rows,
             seconds=round(seconds, 3),
             rows_per_second=round(rows / max(seconds, 0.001)),
-            lane=lane.name,
+            lane=load.lane.name,
         )
         return load.irregular
 

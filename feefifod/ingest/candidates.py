@@ -33,7 +33,7 @@ class Selection:
         waiting: wanted, not complete yet, or resting: found and settlement. A daemon asks for the latter only.
         zips: complete ones, whose members are drops when they are unpacked.
         due_seconds: when a waiting file is worth another look, or None.
-        scanned: whether the whole folder was listed for it.
+        scanned: whether the whole folder was listed for it, and it is time to compare that with the ledger.
     """
 
     drops: list[Drop] = field(default_factory=list)

@@ -55,6 +55,7 @@ class Ingestor:
     zips: Zips = field(init=False)
     _table_id: str | None = None
     _members: list[Found] | None = None
+    _thorough_at: float = 0.0
     _released: set[str] = field(default_factory=set)
     _resting: dict[bytes, _Rest] = field(default_factory=dict)
     _passed_over: dict[bytes, float] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class Ingestor:
         """
         released, self._released = self._released, set()
         whole = changed is None
+        thorough = whole or time.monotonic() > self._thorough_at
         sight = await to_thread.run_sync(
             partial(
                 self.folder.look,
@@ -96,9 +98,13 @@ class Ingestor:
                 with_waiting=whole,
             )
         )
-        if self._members is None or sight.scanned:
+        thorough = thorough and sight.scanned
+        if thorough:
+            # Where everything is listed more often than that, as where there are no events, the ledger is spared.
+            self._thorough_at = time.monotonic() + self.tools.watch.rescan_seconds / 2
+        if self._members is None or thorough:
             self._members = await to_thread.run_sync(self.zips.shelf.find)
-        selection = Selection(waiting=sight.waiting, due_seconds=sight.due_seconds, scanned=sight.scanned)
+        selection = Selection(waiting=sight.waiting, due_seconds=sight.due_seconds, scanned=thorough)
         now = time.monotonic()
         for item in sight.complete:
             self._sort_in(item, selection, now)
@@ -246,7 +252,8 @@ def is_large(drop: Drop) -> bool:
 
 def is_long(drops: Sequence[Drop]) -> bool:
     """Tell whether to load these takes so long that others should not have to wait for it."""
-    return len(drops) > _SMALL_BATCH_FILES or sum(drop.stamp.size for drop in drops) > _SMALL_BATCH_BYTES
+    size = sum(drop.stamp.size for drop in drops)
+    return len(drops) > _SMALL_BATCH_FILES or size > _SMALL_BATCH_BYTES or any(map(is_large, drops))
 
 
 def pick_small(drops: Iterable[Drop]) -> list[Drop]:

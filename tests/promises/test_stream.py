@@ -5,60 +5,68 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from tests.support import samples
+from tests.support.checker import Dropped
 from tests.support.daemon import World, wait_until
 
-_SECONDS = 15
+_PER_SECOND = 5
+_MOST_SECONDS = 90
 _LARGE_ROWS = 250_000
 """Over 8 MiB: it is not loaded beside a sweep."""
 
 
 @contextmanager
-def _stream(world: World, names: Sequence[str], per_second: int) -> Iterator[Thread]:
-    """Drop small files at a steady rate beside the block, each in a folder of its own."""
+def _stream(world: World, names: Sequence[str]) -> Iterator[Thread]:
+    """Drop small files at a steady rate until the end of the block, each in a folder of its own."""
+    stop = Event()
 
     def feed() -> None:
         begun = time.monotonic()
-        for number in range(_SECONDS * per_second):
+        for number in range(_MOST_SECONDS * _PER_SECOND):
             start = samples.START + number * 600
             world.drop(f"{number}/{names[number % len(names)]}", samples.file(10, start=start, seed=number))
-            time.sleep(max(begun + number / per_second - time.monotonic(), 0.0))
+            if stop.wait(max(begun + number / _PER_SECOND - time.monotonic(), 0.0)):
+                return
 
     thread = Thread(target=feed)
     thread.start()
     try:
         yield thread
     finally:
+        stop.set()
         thread.join()
 
 
-@pytest.mark.parametrize("names", [["XBTUSD_1.csv"], ["XBTUSD_1.csv", "ETHUSD_1.csv", "SOLUSD_1.csv"]], ids=str)
+@pytest.mark.parametrize("names", [["XBTUSD_1.csv"], ["XBTUSD_1.csv", "ETHUSD_1.csv", "SOLUSD_1.csv"]], ids=len)
 def test_first_files_of_a_stream_do_not_wait_for_its_end(world: World, names: list[str]) -> None:
     world.configure(watch={"settle_seconds": 1.0})
     daemon = world.start()
     daemon.wait_for("watching")
-    with _stream(world, names, 5) as stream:
-        wait_until(lambda: world.states().get("done", 0) >= 5, what="the first five")
+    with _stream(world, names) as stream:
+        wait_until(lambda: world.states().get("done", 0) >= 20, what="the first twenty")
         assert stream.is_alive(), "they were loaded while others came"
-    world.wait_finished(_SECONDS * 5)
+    world.wait_finished(len(world.dropped))
     daemon.stop()
     world.check()
 
 
 def test_large_file_is_not_starved_by_a_stream_of_its_series(world: World) -> None:
+    large = samples.file(_LARGE_ROWS, start=samples.START - _LARGE_ROWS * 60)
     daemon = world.start()
     daemon.wait_for("watching")
-    large = samples.file(_LARGE_ROWS, start=samples.START - _LARGE_ROWS * 60)
-    with _stream(world, ["XBTUSD_1.csv", "ETHUSD_1.csv"], 5) as stream:
-        path = world.drop("large/XBTUSD_1.csv", large)
-        assert path.stat().st_size > 8 * 1024 * 1024
-        wait_until(lambda: not path.exists(), what="the large file")
+    with _stream(world, ["XBTUSD_1.csv", "ETHUSD_1.csv"]) as stream:
+        draft = world.root / "outside" / "XBTUSD_1.csv"
+        draft.write_bytes(large)
+        assert draft.stat().st_size > 8 * 1024 * 1024
+        path = draft.rename(world.data / "XBTUSD_1.csv")
+        world.dropped.append(Dropped("XBTUSD_1.csv", large))
+        wait_until(lambda: not path.exists(), what="the large file", seconds=_MOST_SECONDS)
         assert stream.is_alive(), "it was loaded while small ones came"
-    world.wait_finished(_SECONDS * 5 + 1)
+    world.wait_finished(len(world.dropped))
     daemon.stop()
     world.check()
 
