@@ -207,6 +207,11 @@ class Daemon:
         if sweeping or is_long(drops):
             apart = self._owed if sweeping else large
             small = pick_small(drop for drop in drops if drop.series not in apart)
+            if not sweeping:
+                # A series is not torn apart: the sweep takes all of it, however many files that are.
+                picked = {drop.path for drop in small}
+                rest = {drop.series for drop in drops if drop.path not in picked}
+                small = [drop for drop in small if drop.series not in rest]
             if "side" not in self._slots:
                 await self._claim("side", small, batches)
             # Where that place is taken they wait for it, not for what may be a long sweep.
