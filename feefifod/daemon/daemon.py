@@ -34,8 +34,8 @@ _BURST_FILES: Final = 15
 _GATHER_BURST_SECONDS: Final = 3.0
 """The same where so many came within the first time, after so long a rest: a whole folder is being copied."""
 _PASS_SECONDS: Final = 1.0
-_PASS_SHARE: Final = 20
-"""Asking in vain for many files takes a while; that is not done again before so many times as long."""
+_PASS_FILES: Final = 1000
+"""What was asked for in vain is left alone for a second, and another one for so many files: asking costs."""
 _LEAST_PAUSE_SECONDS: Final = 0.02
 _BACKOFF_SECONDS: Final = (1.0, 30.0)
 
@@ -224,11 +224,9 @@ class Daemon:
         """Begin a batch of what is free among these files; returns the series in it."""
         if not drops:
             return frozenset()
-        asked = time.monotonic()
         claim = await self.ingestor.claim(drops, orphans=slot == "sweep")
         if claim is None:
-            seconds = max(_PASS_SECONDS, _PASS_SHARE * (time.monotonic() - asked))
-            self.ingestor.pass_over((drop.path for drop in drops), seconds)
+            self.ingestor.pass_over((drop.path for drop in drops), _PASS_SECONDS + len(drops) / _PASS_FILES)
             return frozenset()
         self._gathering_since = None
         series = frozenset(file.series for file in claim.files)
