@@ -58,7 +58,8 @@ class Selection:
     def wait(self, found: Found, settlement: Settlement) -> None:
         """Sort in what has to wait."""
         self.waiting.append((found, settlement))
-        self.due_seconds = min(self.due_seconds or settlement.wait_seconds, settlement.wait_seconds)
+        if self.due_seconds is None or settlement.wait_seconds < self.due_seconds:
+            self.due_seconds = settlement.wait_seconds
 
 
 def why_unwanted(found: Found, watch: WatchSettings, tiers: Mapping[Tier, Sequence[str]]) -> str:
