@@ -24,7 +24,6 @@ from bench.frames import describe_files, name_sample, read_frames
 from bench.generate import Archive
 from bench.meter import Measure, Meter
 from bench.rig import TABLE, Rig, Server, wait_counted
-from feefifod.config.settings import QuestDBSettings
 from feefifod.model import Frame
 from feefifod.sink import BulkLane, IlpLane, Lane, QuestDBClient
 
@@ -44,7 +43,7 @@ class Job:
     server: Server
     archive: Archive
     sample_rows: int = 0
-    partition_by: str = "DAY"
+    partition_by: str = "MONTH"
 
 
 def run_alone(contestant: Callable[[Job], Measure], job: Job) -> Measure:
@@ -96,7 +95,7 @@ def copy_merged(job: Job) -> Measure:
     with Meter(job.server.pid) as meter:
         job.server.ask(
             f"COPY {TABLE} FROM 'merged.csv' WITH HEADER true TIMESTAMP 'time' "
-            "FORMAT 'yyyy-MM-ddTHH:mm:ss.SSSUUUZ' PARTITION BY DAY ON ERROR ABORT"
+            f"FORMAT 'yyyy-MM-ddTHH:mm:ss.SSSUUUZ' PARTITION BY {job.partition_by} ON ERROR ABORT"
         )
         while True:
             states = job.server.ask("SELECT status, message FROM sys.text_import_log WHERE phase IS NULL")
@@ -151,7 +150,7 @@ def feed_bulk(job: Job) -> Measure:
 
 
 async def _feed(job: Job, name: str) -> Measure:
-    settings = QuestDBSettings.model_validate({"url": job.server.url, "table": TABLE})
+    settings = job.server.section()
     client = QuestDBClient(settings, job.server.url)
     lane: Lane
     lane = IlpLane(job.server.url, settings) if name == "ilp" else BulkLane(client, TABLE, job.server.import_dir)
@@ -216,7 +215,7 @@ def apply_daily_again(job: Job) -> Measure:
 
 
 async def _apply_daily(job: Job, times: int) -> Measure:
-    settings = QuestDBSettings.model_validate({"url": job.server.url, "table": TABLE})
+    settings = job.server.section()
     [frame] = [frame async for frame in read_frames(job.archive)]
     lane = IlpLane(job.server.url, settings)
     for number in range(1, times + 1):

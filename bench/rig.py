@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -22,7 +23,7 @@ from feefifod.config.settings import EmbeddedSettings, QuestDBSettings
 from feefifod.servers import take_down, use_servers
 from feefifod.servers.folder import prepare_state
 from feefifod.servers.ports import HOST, find_free
-from feefifod.servers.questdb import QuestDB
+from feefifod.servers.questdb import USER, QuestDB
 from feefifod.sink import QuestDBClient, ensure_table
 
 _FREE_PORTS: Final = EmbeddedSettings(http_port=0, pg_wire_port=0, health_port=0, postgres_port=0)
@@ -34,11 +35,13 @@ class Server:
     """A running QuestDB.
 
     Attributes:
-        url: of HTTP. tcp_port: of ILP over TCP.
+        url, user, password: of HTTP. tcp_port: of ILP over TCP.
         import_dir: the SQL import root.
     """
 
     url: str
+    user: str
+    password: str
     tcp_port: int
     pid: int
     import_dir: Path
@@ -46,8 +49,15 @@ class Server:
     def ask(self, sql: str, timeout: float = 3600.0) -> list[list[Any]]:
         """Run one statement and return its rows."""
         query = urllib.parse.urlencode({"query": sql})
-        with urllib.request.urlopen(f"{self.url}/exec?{query}", timeout=timeout) as answer:
+        secret = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        request = urllib.request.Request(f"{self.url}/exec?{query}", headers={"Authorization": f"Basic {secret}"})
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
             return list(json.load(answer).get("dataset", []))
+
+    def section(self, **others: object) -> QuestDBSettings:
+        """Return the settings of this server and the table."""
+        place = {"url": self.url, "user": self.user, "password": self.password, "table": TABLE}
+        return QuestDBSettings.model_validate({**place, **others})
 
     def count(self) -> int:
         """Count the rows of the table."""
@@ -85,7 +95,7 @@ class Rig:
     folder: Path
 
     @contextmanager
-    def server(self, tried: Mapping[str, str] | None = None, partition_by: str = "DAY") -> Iterator[Server]:
+    def server(self, tried: Mapping[str, str] | None = None, partition_by: str = "MONTH") -> Iterator[Server]:
         """Run a fresh QuestDB with an empty table; its data is gone afterwards."""
         state = Path(tempfile.mkdtemp(prefix="questdb-", dir=self.folder))
         questdb = _TunedQuestDB(prepare_state(state), _FREE_PORTS)
@@ -94,9 +104,10 @@ class Rig:
         try:
             with start_blocking_portal() as portal:
                 record = portal.call(_ensure, questdb)
-                server = Server(questdb.url(record.ports), questdb.tcp_port, record.pid, questdb.import_dir)
+                door = (questdb.url(record.ports), USER, questdb.password.read())
+                server = Server(*door, questdb.tcp_port, record.pid, questdb.import_dir)
                 try:
-                    portal.call(_make_table, server.url, partition_by)
+                    portal.call(_make_table, server.section(partition_by=partition_by))
                     yield server
                 except BaseException:
                     _tell_end(questdb)
@@ -106,7 +117,7 @@ class Rig:
         finally:
             _empty(state)
 
-    def configure(self, server: Server, data: Path, lane: str, partition_by: str = "DAY") -> Path:
+    def configure(self, server: Server, data: Path, lane: str, partition_by: str = "MONTH") -> Path:
         """Write a configuration of feefifod for this server, and return its path."""
         values: dict[str, dict[str, object]] = {
             "paths": {
@@ -117,6 +128,8 @@ class Rig:
             },
             "databases.questdb": {
                 "url": server.url,
+                "user": server.user,
+                "password": server.password,
                 "table": TABLE,
                 "import_dir": str(server.import_dir),
                 "partition_by": partition_by,
@@ -157,9 +170,8 @@ async def _ensure(questdb: QuestDB) -> Any:
     return await questdb.ensure(shared=False)
 
 
-async def _make_table(url: str, partition_by: str) -> None:
-    settings = QuestDBSettings.model_validate({"url": url, "table": TABLE, "partition_by": partition_by})
-    await ensure_table(QuestDBClient(settings, url), settings)
+async def _make_table(settings: QuestDBSettings) -> None:
+    await ensure_table(QuestDBClient(settings, settings.url), settings)
 
 
 @contextmanager

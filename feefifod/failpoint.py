@@ -45,6 +45,7 @@ class Step(StrEnum):
     ROWS_KEPT = "rows-kept"
     REASON_WRITTEN = "reason-written"
     RENAMING = "renaming"
+    RESERVED = "reserved"
     RENAMED = "renamed"
     COPIED = "copied"
     LINKED = "linked"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +60,17 @@ class Pair:
     ticker: str
     quote: str
     category: Category
+
+
+class Membership(NamedTuple):
+    """What a file in scratch space is a copy of; said by the process that made it, never read out of its path.
+
+    Attributes:
+        place: the member's path when it is unpacked, see `discover.Member`.
+    """
+
+    zip_sha256: bytes
+    place: str
 
 
 @dataclass(frozen=True, slots=True)

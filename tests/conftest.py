@@ -32,7 +32,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-pair"
     folder.mkdir(exist_ok=True)
-    with run_pair(folder) as endpoints:
+    with run_pair(folder, external=True) as endpoints:
         yield endpoints
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import tempfile
@@ -17,7 +16,8 @@ from yarl import URL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from feefifod.config import AlertSettings
+    from feefifod.config.environment import whole_environment
+from feefifod.config import AlertSettings
 
 _ATTEMPTS: Final = 4
 _PAUSE_SECONDS: Final = 2.0
@@ -63,7 +63,7 @@ async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
 
 
 async def _run(body: bytes, command: str) -> bool:
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRET_VARIABLES}
+    environment = {name: value for name, value in whole_environment().items() if name not in _SECRET_VARIABLES}
     try:
         # A file and not a pipe: a command that ends without reading it has done nothing wrong.
         with tempfile.TemporaryFile() as given, anyio.fail_after(_COMMAND_SECONDS):

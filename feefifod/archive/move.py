@@ -1,4 +1,8 @@
-"""Moving a finished file: nothing is overwritten, nothing is removed before its copy is safe."""
+"""Moving a finished file: nothing is overwritten, nothing is removed before its copy is safe.
+
+A file system that can do less (FAT, exFAT, CIFS, rclone, s3fs) gets what it can do: without a rename that refuses to
+overwrite a hard link is made, and where there are no hard links either, the name is reserved first.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +10,36 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import aiofiles
 import aiofiles.os
 from anyio import to_thread
 
-from feefifod.errors import Unavailable
+from feefifod.archive.durability import NOT_SUPPORTED, copy_times, sync_file, sync_folders
+from feefifod.archive.fault import ReadFault, SourceFault, TargetFault, explain_move, explain_target, find_fixture
+from feefifod.archive.reservation import is_reserved, rename_reserved
 from feefifod.failpoint import Step, reach
+from feefifod.parse.names import split_stamp
 from feefifod.pulse import beat
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCL: Final = 4
 _COPY_BYTES: Final = 1024 * 1024
 _TRIES: Final = 1000
+_OTHER_THAN_NO_LINKS: Final = frozenset(
+    {errno.EEXIST, errno.ENOENT, errno.EXDEV, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOTCONN, errno.ESTALE}
+)
+_REFUSED_NAME: Final = (errno.EINVAL, errno.EILSEQ, errno.ENOENT, errno.EPROTO)
+_UNPORTABLE: Final = re.compile(r'[\x00-\x1f<>:"\\|?*\x7f\ud800-\udfff]|[. ]+$')
+"""What FAT, exFAT, NTFS and Windows servers take in no name."""
 
 
 async def move_file(
@@ -34,41 +47,66 @@ async def move_file(
 ) -> Path:
     """Move `source` to `folder/name` and return where it is now.
 
-    Where the name is taken, the new file gets a timestamp in its name. `before` is called with the new name
-    just before the move. The caller makes the move durable with `sync_folders`.
+    Where the name is taken, the new file gets a timestamp in its name; where the file system refuses a character of
+    it, that becomes `_`. `before` is called with the new name just before the move. The caller makes the move durable
+    with `sync_folders`.
 
     Raises:
         FileNotFoundError: `source` is gone.
-        Unavailable: the folder cannot be written; the file is where it was.
+        Unavailable: one of the folders does not let us; the file is where it was.
     """
     try:
         await aiofiles.os.makedirs(folder, exist_ok=True)
-        earlier = await to_thread.run_sync(_find_copy, source, folder)
-        if earlier is not None and await _is_same(source, earlier):
-            await _remove_copied(source, earlier)
-            return earlier
-        for target in _candidates(folder, name):
-            if await aiofiles.os.path.exists(target):
-                continue
-            if before is not None:
-                await before(target)
+    except OSError as error:
+        raise explain_target(error, folder) from error
+    portable = make_portable(name)
+    try:
+        try:
+            return await _move(source, folder, name, before)
+        except OSError as error:
+            if portable == name or error.errno not in _REFUSED_NAME:
+                raise
+        return await _move(source, folder, portable, before)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not await to_thread.run_sync(os.path.lexists, source):
+            raise
+        raise await to_thread.run_sync(explain_move, error, source, folder) from error
+
+
+def make_portable(name: str) -> str:
+    """Return a name that every file system takes, but for its length."""
+    return _UNPORTABLE.sub("_", name)
+
+
+async def _move(source: str, folder: Path, name: str, before: Callable[[Path], Awaitable[None]] | None) -> Path:
+    earlier = await to_thread.run_sync(_find_copy, source, folder)
+    if earlier is not None and await _is_same(source, earlier):
+        await _remove_copied(source, earlier)
+        return earlier
+    for target in _candidates(folder, name):
+        if await to_thread.run_sync(_is_taken, target, source):
+            continue
+        if before is not None:
+            await before(target)
+        try:
+            await to_thread.run_sync(rename_exclusive, source, str(target))
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
             try:
-                await to_thread.run_sync(rename_exclusive, source, str(target))
+                await _copy_across(source, target)
             except FileExistsError:
                 continue
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                if not await _copy_across(source, target):
-                    continue
-            return target
-    except FileNotFoundError:
-        if not await aiofiles.os.path.exists(source):
-            raise
-        raise _unwritable(folder, "No such file or directory") from None
-    except OSError as error:
-        raise _unwritable(folder, error.strerror or str(error)) from error
-    raise _unwritable(folder, f"there are over {_TRIES} files named like {name}")
+        return target
+    raise TargetFault(errno.EEXIST, f"there are over {_TRIES} files named like {name}")
+
+
+def _is_taken(target: Path, source: str) -> bool:
+    if not os.path.lexists(target):
+        return False
+    return not any(is_reserved(str(target), file) for file in (source, str(_draft_of(source, target.parent))))
 
 
 def rename_group(
@@ -104,21 +142,13 @@ def _rename_to_free_name(source: str, folder: Path, name: str) -> Path:
     raise FileExistsError(errno.EEXIST, f"there are over {_TRIES} files of this name", str(folder / name))
 
 
-def _unwritable(folder: Path, why: str) -> Unavailable:
-    return Unavailable(
-        f"a finished file cannot be moved there: {why}",
-        where=str(folder),
-        remedy="Give feefifod the right and the space to write there; the move is tried again",
-    )
-
-
 def _candidates(folder: Path, name: str) -> Iterable[Path]:
     yield folder / name
-    stem, dot, ending = name.partition(".zip" if ".zip" in name else ".csv")
+    stem, ending = split_stamp(name)
     for attempt in range(_TRIES):
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         extra = f"-{attempt}" if attempt else ""
-        yield folder / f"{stem}.{now}{extra}{dot}{ending}"
+        yield folder / f"{stem}.{now}{extra}{ending}"
 
 
 def rename_exclusive(source: str, target: str) -> None:
@@ -130,9 +160,10 @@ def rename_exclusive(source: str, target: str) -> None:
     reach(Step.RENAMING)
     rename = _native_rename()
     code = rename(os.fsencode(source), os.fsencode(target)) if rename is not None else errno.ENOSYS
-    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        os.link(source, target, follow_symlinks=False)
-        Path(source).unlink()
+    if code in NOT_SUPPORTED:
+        _rename_by_link(source, target)
+    elif code == errno.EEXIST and is_reserved(target, source):
+        rename_reserved(source, target)
     elif code:
         raise OSError(code, os.strerror(code), source, None, target)
     reach(Step.RENAMED)
@@ -157,50 +188,104 @@ def _native_rename() -> Callable[[bytes, bytes], int] | None:
     return None
 
 
-async def _copy_across(source: str, target: Path) -> bool:
-    """Copy to another file system, compare, and only then remove the source; False when the name is taken.
+def _rename_by_link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _OTHER_THAN_NO_LINKS and not is_reserved(target, source):
+            raise
+        rename_reserved(source, target)
+        return
+    try:
+        Path(source).unlink()
+    except OSError:
+        Path(target).unlink()  # Else each further try would make another name.
+        raise
+
+
+async def _copy_across(source: str, target: Path) -> None:
+    """Copy to another file system, compare, and only then remove the source.
 
     The draft's name follows from the source's, so that no crash leaves more than one. It becomes a second name of
-    the copy and goes after the source: a crash in between leaves the proof that this copy is ours.
+    the copy and goes after the source: a crash in between leaves the proof that this copy is ours. Where there are no
+    hard links, a note says so that names the copy.
+
+    Raises:
+        FileExistsError: the name is taken. SourceFault, TargetFault: one of the sides failed.
     """
+    if fixture := await to_thread.run_sync(find_fixture, Path(source).parent, source):
+        raise SourceFault(errno.EACCES, fixture, source)
+    status = await aiofiles.os.stat(source)
     draft = _draft_of(source, target.parent)
-    linked = False
-    # Never written into: it may be the second name of an earlier content's copy.
-    draft.unlink(missing_ok=True)
     try:
-        async with aiofiles.open(source, "rb") as reader, aiofiles.open(draft, "xb") as writer:
-            while piece := await reader.read(_COPY_BYTES):
-                await writer.write(piece)
-                beat()
-            await writer.flush()
-            await to_thread.run_sync(os.fsync, writer.fileno())
-        status = await aiofiles.os.stat(source)
-        os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
-        if not await _is_same(source, draft):
-            raise OSError(errno.EIO, "the copy differs from its source")
-        reach(Step.COPIED)
+        # Never written into: it may be the second name of an earlier content's copy.
+        draft.unlink(missing_ok=True)
         try:
-            os.link(draft, target)
-            linked = True
-        except FileExistsError:
-            return False
-        except OSError:
-            # No hard links there: a crash before the source is removed leaves a second copy, and nothing worse.
-            try:
-                rename_exclusive(str(draft), str(target))
-            except FileExistsError:
-                return False
-    finally:
-        if not linked:
-            draft.unlink(missing_ok=True)
+            await _write_draft(source, draft, status)
+            await to_thread.run_sync(_name_draft, source, draft, target)
+        finally:
+            if draft.exists() and draft.stat().st_nlink < 2:
+                forget_draft(source, target.parent)
+    except (SourceFault, FileExistsError, FileNotFoundError):
+        raise
+    except OSError as error:
+        raise TargetFault(error.errno, error.strerror, str(target.parent)) from error
     await _remove_copied(source, target)
-    return True
+
+
+async def _write_draft(source: str, draft: Path, status: os.stat_result) -> None:
+    async with aiofiles.open(draft, "xb") as writer:
+        async for piece in _read(source):
+            await writer.write(piece)
+        await writer.flush()
+        await to_thread.run_sync(sync_file, writer.fileno())
+    copy_times(status, draft)
+    if not await _is_same(source, draft):
+        raise OSError(errno.EIO, "the copy differs from its source", str(draft))
+    reach(Step.COPIED)
+
+
+def _name_draft(source: str, draft: Path, target: Path) -> None:
+    """Give a whole copy its name, in a way that a crash leaves the proof that it is ours."""
+    try:
+        os.link(draft, target)
+    except OSError as error:
+        if error.errno in _OTHER_THAN_NO_LINKS and not is_reserved(str(target), str(draft)):
+            raise
+        _write_note(source, target)
+        rename_exclusive(str(draft), str(target))
+
+
+async def _read(source: str) -> AsyncIterator[bytes]:
+    try:
+        async with aiofiles.open(source, "rb") as reader:
+            while piece := await reader.read(_COPY_BYTES):
+                yield piece
+                beat()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ReadFault(error.errno, error.strerror, source) from error
+
+
+def _write_note(source: str, target: Path) -> None:
+    """Note which name the copy of a file is about to get."""
+    note = _note_of(source, target.parent)
+    with note.open("wb") as file:
+        file.write(os.fsencode(target.name))
+        file.flush()
+        sync_file(file.fileno())
 
 
 async def _remove_copied(source: str, copy: Path) -> None:
     await to_thread.run_sync(sync_folders, [copy.parent])
     reach(Step.LINKED)
-    await aiofiles.os.unlink(source)
+    try:
+        await aiofiles.os.unlink(source)
+    except FileNotFoundError:
+        pass  # Its owner was quicker; the copy is whole.
+    except OSError as error:
+        raise SourceFault(error.errno, error.strerror, source) from error
     reach(Step.SOURCE_REMOVED)
     forget_draft(source, copy.parent)
 
@@ -209,8 +294,23 @@ def _draft_of(source: str, folder: Path) -> Path:
     return folder / f".{hashlib.blake2b(os.fsencode(source), digest_size=8).hexdigest()}.part"
 
 
+def _note_of(source: str, folder: Path) -> Path:
+    return _draft_of(source, folder).with_suffix(".copy")
+
+
+def find_noted(source: str, folder: Path) -> Path | None:
+    """Return the place that an earlier try has noted for the copy of this file, if something is there."""
+    with suppress(OSError):
+        target = folder / os.fsdecode(_note_of(source, folder).read_bytes())
+        if target.name and target.parent == folder and target.lstat().st_size:
+            return target
+    return None
+
+
 def _find_copy(source: str, folder: Path) -> Path | None:
     """Return the whole copy of this file that an earlier try has made in `folder`."""
+    if (noted := find_noted(source, folder)) is not None:
+        return noted if noted.lstat().st_size == Path(source).lstat().st_size else None
     draft = _draft_of(source, folder)
     try:
         here, there = Path(source).stat(), draft.lstat()
@@ -224,25 +324,13 @@ def _find_copy(source: str, folder: Path) -> Path | None:
 
 def forget_draft(source: str, folder: Path) -> None:
     """Remove what a crash may have left of copying a file that is not there any more."""
-    _draft_of(source, folder).unlink(missing_ok=True)
+    for path in (_draft_of(source, folder), _note_of(source, folder)):
+        path.unlink(missing_ok=True)
 
 
 async def _is_same(source: str, copy: Path) -> bool:
-    async with aiofiles.open(source, "rb") as one, aiofiles.open(copy, "rb") as other:
-        while True:
-            left, right = await one.read(_COPY_BYTES), await other.read(_COPY_BYTES)
-            beat()
-            if left != right:
+    async with aiofiles.open(copy, "rb") as other:
+        async for left in _read(source):
+            if left != await other.read(_COPY_BYTES):
                 return False
-            if not left:
-                return True
-
-
-def sync_folders(folders: Iterable[Path]) -> None:
-    """Make renames in these folders durable."""
-    for folder in set(folders):
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        return not await other.read(1)

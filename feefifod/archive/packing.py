@@ -8,19 +8,21 @@ import os
 import re
 import stat
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow
 
-from feefifod.archive.move import rename_exclusive, sync_folders
+from feefifod.archive.durability import copy_times, sync_file, sync_folders
+from feefifod.archive.move import rename_exclusive
 from feefifod.errors import BadInput
+from feefifod.parse.names import PACKED_SUFFIX, split_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKED_SUFFIX: Final = ".zst"
 _CODEC: Final = "zstd"
 _TRIES: Final = 100
 _DRAFT: Final = re.compile(r"\..+\.zst\.\d+\.part", re.DOTALL)
@@ -49,10 +51,10 @@ def pack_file(fd: int, place: str, sha256: bytes) -> Path:
             digest = _pack(fd, file.fileno())
             if digest != sha256:
                 raise BadInput("it has another content than when it was loaded", where=place)
-            os.fchmod(file.fileno(), os.fstat(fd).st_mode & 0o777)
-            os.fsync(file.fileno())
-        status = os.fstat(fd)
-        os.utime(draft, ns=(status.st_atime_ns, status.st_mtime_ns))
+            with suppress(OSError):  # FAT and CIFS have no modes.
+                os.fchmod(file.fileno(), os.fstat(fd).st_mode & 0o777)
+            sync_file(file.fileno())
+        copy_times(os.fstat(fd), draft)
         with draft.open("rb") as file:
             if hash_packed(file.fileno()) != sha256:
                 raise OSError(errno.EIO, "the packed copy does not read back as the file", place)
@@ -62,9 +64,9 @@ def pack_file(fd: int, place: str, sha256: bytes) -> Path:
 
 
 def _name(draft: Path, wanted: Path, sha256: bytes) -> Path:
-    stem, dot, ending = wanted.name.partition(".csv")
+    stem, ending = split_stamp(wanted.name)
     for attempt in range(_TRIES):
-        target = wanted.with_name(f"{stem}.{_now()}{dot}{ending}") if attempt else wanted
+        target = wanted.with_name(f"{stem}.{_now()}{ending}") if attempt else wanted
         try:
             rename_exclusive(str(draft), str(target))
         except FileExistsError:
@@ -129,7 +131,7 @@ def hash_packed(fd: int) -> bytes:
         OSError: it cannot be read, or is not packed or cut off.
     """
     digest = hashlib.sha256()
-    for piece in _unpack(fd):
+    for piece in read_packed(fd):
         digest.update(piece)
     return digest.digest()
 
@@ -145,18 +147,19 @@ def unpack_file(fd: int, target: Path, size: int | None = None) -> None:
     """
     written = 0
     with target.open("xb") as file:
-        for piece in _unpack(fd):
+        for piece in read_packed(fd):
             written += len(piece)
             if size is not None and written > size:
                 break
             file.write(piece)
         file.flush()
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     if size is not None and written != size:
         raise OSError(errno.EIO, "the packed file holds other than its size", str(target))
 
 
-def _unpack(fd: int) -> Iterator[bytes]:
+def read_packed(fd: int) -> Iterator[bytes]:
+    """Read what a packed file holds, piece by piece; raises as `hash_packed`."""
     os.lseek(fd, 0, os.SEEK_SET)
     with (
         open(fd, "rb", buffering=0, closefd=False) as source,

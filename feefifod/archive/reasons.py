@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import errno
 import json
-import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,17 +16,18 @@ import aiofiles
 import aiofiles.os
 from anyio import to_thread
 
+from feefifod.archive.durability import sync_file
 from feefifod.archive.move import move_file
+from feefifod.archive.wrapping import ROWS_HEADER
 from feefifod.errors import Unavailable
 from feefifod.failpoint import Step, reach
+from feefifod.parse.names import REASON_SUFFIX, ROWS_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from feefifod.parse.rows import Reject
 
-REASON_SUFFIX: Final = ".reason.json"
-ROWS_SUFFIX: Final = ".rows.csv"
 HEADER_NOTE: Final = "not refused: the header, which names the columns of the rows below"
 _MOST_ROWS_BYTES: Final = 256 * 1024 * 1024
 
@@ -54,14 +54,14 @@ class RejectedRows:
         with self._writing():
             self._file = self.path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(("line", "reason", "text"))
+        self._writer.writerow(ROWS_HEADER)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Make them durable; without any row nothing is left."""
         with self._writing(), self._file:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            sync_file(self._file.fileno())
         if not self.count:
             self.path.unlink()
 
@@ -131,7 +131,7 @@ async def reject_file(source: str, folder: Path, name: str, refusal: Refusal) ->
         async with aiofiles.open(partial, "w", encoding="utf-8") as file:
             await file.write(json.dumps({**document, "file": target.name}, indent=2) + "\n")
             await file.flush()
-            await to_thread.run_sync(os.fsync, file.fileno())
+            await to_thread.run_sync(sync_file, file.fileno())
         await aiofiles.os.replace(partial, f"{target}{REASON_SUFFIX}")
         if refusal.rows is not None:
             await to_thread.run_sync(_replace, refusal.rows, target.with_name(target.name + ROWS_SUFFIX))
@@ -151,6 +151,6 @@ def _replace(source: Path, target: Path) -> None:
         with source.open("rb") as reader, draft.open("wb") as writer:
             shutil.copyfileobj(reader, writer)
             writer.flush()
-            os.fsync(writer.fileno())
+            sync_file(writer.fileno())
         draft.replace(target)
         source.unlink()

@@ -15,7 +15,7 @@ from feefifod.backfill.stored import key_of, read_stored, values_of
 from feefifod.errors import Refused
 from feefifod.model import INT_NULL, Category, Frame, Source
 from feefifod.schedule.sessions import day_microseconds
-from feefifod.sink import read_identity, wait_applied
+from feefifod.sink import read_identity, send_in_steps, wait_applied
 from feefifod.sources.symbols import Market, market_of
 from feefifod.wording import count_of
 
@@ -91,7 +91,9 @@ class Store:
             await self.tools.patiently(partial(self.tools.runs.begin_basis, source, stocks, session))
         missing = dict(changes)
         for _ in range(_TRIES):
-            await self.tools.lane.send(make_frame(missing, source))
+            frame = make_frame(missing, source)
+            table = self.tools.questdb.table
+            await send_in_steps(self.tools.lane, frame, self.tools.client, table, self.tools.patiently)
             missing = await self._find_missing(batch, missing)
             if not missing:
                 return

@@ -14,7 +14,7 @@ from feefifod.catalog.ledger import LeaseLost, Ledger
 from feefifod.catalog.marks import Mark, Marks
 from feefifod.catalog.owner import Owner
 from feefifod.catalog.pacer import SharedPacer
-from feefifod.catalog.records import Claim, ClaimedFile, Drop, Ending, FileRecord, Loaded, Move
+from feefifod.catalog.records import BadName, Claim, ClaimedFile, Drop, Ending, FileRecord, Loaded, Move
 from feefifod.catalog.runs import (
     SCHEDULE_LEASE_SECONDS,
     RunCounts,
@@ -32,6 +32,7 @@ __all__ = [
     "SCHEDULE_LEASE_SECONDS",
     "AssetChange",
     "Assets",
+    "BadName",
     "Claim",
     "ClaimedFile",
     "Database",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,18 +19,18 @@ _SCHEME: Final = re.compile(r"postgres(?:ql)?://")
 _BARE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LIBPQ: Final = frozenset(
     {
-        "host", "port", "user", "password", "passfile", "dbname", "database", "sslmode", "sslcert", "sslkey", "sslpassword",
-        "sslrootcert", "sslcrl", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname",
-        "gsslib", "service", "target_session_attrs",
+        "host", "port", "user", "password", "passfile", "dbname", "database", "sslmode", "sslcert", "sslkey",
+        "sslpassword", "sslrootcert", "sslcrl", "sslnegotiation", "ssl_min_protocol_version",
+        "ssl_max_protocol_version", "krbsrvname", "gsslib", "service", "target_session_attrs",
     }
 )  # fmt: skip
 """What asyncpg reads; all else of a URL it would send to the server as a setting of the session."""
 
 _PASSED_OVER: Final = frozenset(
     {
-        "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "sslcompression",
-        "sslsni", "sslcertmode", "fallback_application_name", "load_balance_hosts", "min_protocol_version",
-        "max_protocol_version", "requirepeer", "gssdelegation", "sslkeylogfile",
+        "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+        "sslcompression", "sslsni", "sslcertmode", "fallback_application_name", "load_balance_hosts",
+        "min_protocol_version", "max_protocol_version", "requirepeer", "gssdelegation", "sslkeylogfile",
     }
 )  # fmt: skip
 """Settings of libpq, PostgreSQL's own client library, without which a connection is as good here."""
@@ -43,8 +44,10 @@ _ONLY: Final = {
 """Settings of libpq of which these values ask for nothing, and others for what this program cannot do."""
 
 _REFUSED: Final = frozenset(
-    {"hostaddr", "require_auth", "sslcrldir", "oauth_issuer", "oauth_client_id", "scram_client_key"}
-)
+    {
+        "hostaddr", "require_auth", "sslcrldir", "oauth_issuer", "oauth_client_id", "scram_client_key",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,28 @@ def read_address(url: str) -> Address:
             _check_port(host)
     except ValueError:
         raise ConfigError("this is no URL of a PostgreSQL", where=WHERE, remedy=_REMEDY) from None
+    if parts.netloc.endswith("@") and "host" not in asked:
+        raise ConfigError("the URL names no host", where=WHERE, remedy=_REMEDY)
+    kept, settings = _sort_parameters(asked)
+    tls = None
+    if kept.get("sslrootcert") == "system":
+        del kept["sslrootcert"]
+        tls = ssl.create_default_context()
+    for name in ("sslrootcert", "sslcert", "sslkey", "sslcrl"):
+        if name in kept and not Path(kept[name]).is_file():
+            raise ConfigError(f"{name} names no file: {kept[name]}", where=WHERE)
+    database = unquote(parts.path.removeprefix("/")) or kept.get("dbname") or kept.get("database") or ""
+    return Address(
+        dsn=urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote), fragment="")),
+        connect_seconds=_read_seconds(asked.get("connect_timeout")),
+        shown=f"PostgreSQL {hosts or kept.get('host', 'on this machine')}" + (f"/{database}" if database else ""),
+        settings=settings,
+        tls=tls,
+    )
+
+
+def _sort_parameters(asked: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what asyncpg reads, and settings of the session."""
     kept: dict[str, str] = {}
     settings: dict[str, str] = {}
     for name, value in asked.items():
@@ -98,21 +123,7 @@ def read_address(url: str) -> Address:
             raise _cannot(name, "Leave it out")
         elif name not in _PASSED_OVER and name != "connect_timeout":
             settings[name] = value
-    tls = None
-    if kept.get("sslrootcert") == "system":
-        del kept["sslrootcert"]
-        tls = ssl.create_default_context()
-    for name in ("sslrootcert", "sslcert", "sslkey", "sslcrl"):
-        if name in kept and not Path(kept[name]).is_file():
-            raise ConfigError(f"{name} names no file: {kept[name]}", where=WHERE)
-    database = unquote(parts.path.removeprefix("/")) or kept.get("dbname") or kept.get("database") or ""
-    return Address(
-        dsn=urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote), fragment="")),
-        connect_seconds=_read_seconds(asked.get("connect_timeout")),
-        shown=f"PostgreSQL {hosts or kept.get('host', 'on this machine')}{f', database {database}' if database else ''}",
-        settings=settings,
-        tls=tls,
-    )
+    return kept, settings
 
 
 def _check_escapes(url: str) -> None:
@@ -121,7 +132,7 @@ def _check_escapes(url: str) -> None:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     before_query = rest.partition("?")[0]
     if "@" in authority:
-        login, _, host = authority.rpartition("@")
+        login = authority.rpartition("@")[0]
         if "/" in rest[len(authority) :].partition("?")[0] and "@" in before_query[len(authority) :]:
             raise _escape(rest[len(authority)])
         for character in "@[]":
@@ -129,13 +140,11 @@ def _check_escapes(url: str) -> None:
                 raise _escape(character)
         if _BARE_PERCENT.search(login):
             raise _escape("%")
-        if not host and login:
-            raise ConfigError("the URL names no host", where=WHERE, remedy=_REMEDY)
         return
     # The part that reads as a host ends before the "@": its password holds what ends it.
     if "@" in rest and ":" in authority and not re.fullmatch(r"\[[0-9A-Fa-f:.]+\](:\d*)?|[^:]*:\d+", authority):
         raise _escape(rest[len(authority)])
-    if "@" in before_query[len(authority) :]:
+    if "@" in before_query[len(authority) :] or re.match(r"\?[^=&]*@", rest[len(authority) :]):
         raise _escape(rest[len(authority)])
 
 

@@ -11,6 +11,8 @@ import asyncpg
 from feefifod.catalog.address import read_address
 from feefifod.catalog.failures import AWAY, explain
 from feefifod.catalog.queries import load_migrations
+from feefifod.catalog.user import choose_user
+from feefifod.config.environment import withhold_postgres_variables
 from feefifod.errors import FeefifodError, Refused
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
         Refused: wrong user, password or database.
         ConfigError: the URL is none, or asks for what cannot be done.
     """
+    withhold_postgres_variables()
     address = read_address(dsn)
     settings = {"application_name": "feefifod", **address.settings}
     if look_only:
@@ -125,6 +128,7 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
     try:
         pool = await asyncpg.create_pool(
             address.dsn,
+            user=choose_user(address.dsn),
             ssl=address.tls,
             min_size=1,
             max_size=6,

@@ -15,11 +15,10 @@ from feefifod.failpoint import Step, reach
 from feefifod.model import FileState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from feefifod.catalog.database import Database
-    from feefifod.catalog.records import Drop, Ending, FileRecord, Loaded, Move
-    from feefifod.model import FileStamp
+    from feefifod.catalog.records import BadName, Drop, Ending, FileRecord, Loaded, Move
 
 LEASE_SECONDS: Final = 60.0
 """How long a claim holds without renewal, on PostgreSQL's clock."""
@@ -60,21 +59,25 @@ class Ledger:
                 [str(drop.series.category) for drop in drops],
                 [drop.series.quote for drop in drops],
                 [drop.series.interval_minutes for drop in drops],
+                [drop.membership and drop.membership.zip_sha256 for drop in drops],
+                [drop.membership and drop.membership.place for drop in drops],
+                [drop.wrapping for drop in drops],
             )
 
-    async def refuse(self, refusals: Sequence[tuple[bytes, str, FileStamp, str]]) -> None:
-        """Record files whose very name is refused (path, name, stamp, reason); `adopt_unmoved` then finds them."""
-        stamps = [stamp for _, _, stamp, _ in refusals]
+    async def refuse(self, refused: Sequence[BadName]) -> None:
+        """Record files whose very name is refused; `adopt_unmoved` then finds them."""
         await self._database.execute(
             self._sql["refuse"],
-            [path for path, _, _, _ in refusals],
-            [name for _, name, _, _ in refusals],
-            [stamp.device for stamp in stamps],
-            [stamp.inode for stamp in stamps],
-            [stamp.size for stamp in stamps],
-            [stamp.mtime_ns for stamp in stamps],
-            [stamp.ctime_ns for stamp in stamps],
-            [reason for _, _, _, reason in refusals],
+            [file.path for file in refused],
+            [file.name for file in refused],
+            [file.stamp.device for file in refused],
+            [file.stamp.inode for file in refused],
+            [file.stamp.size for file in refused],
+            [file.stamp.mtime_ns for file in refused],
+            [file.stamp.ctime_ns for file in refused],
+            [file.reason for file in refused],
+            [file.membership and file.membership.zip_sha256 for file in refused],
+            [file.membership and file.membership.place for file in refused],
         )
 
     async def free_dead_owners(self) -> None:
@@ -241,14 +244,28 @@ class Ledger:
         rows = await self._database.fetch(self._sql["adopt_unmoved"], self.owner, fence, lease)
         return fence, [read_record(row) for row in rows]
 
-    async def forget_missing(self, folder: bytes, present: Iterable[bytes]) -> None:
-        """Remove the rows of waiting files below `folder` that are there no more."""
+    async def forget(self, paths: Collection[bytes]) -> None:
+        """Remove the rows of waiting files that are there no more."""
+        await self._database.execute(self._sql["forget_paths"], list(paths))
+
+    async def forget_missing(
+        self, folder: bytes, present: Collection[bytes], is_hidden: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
+        """Remove the rows of all waiting files below `folder` that are there no more.
+
+        `is_hidden` tells of a path that nothing can be seen there now; its file may be there still.
+        """
         known = await self._database.fetch(self._sql["waiting_paths"])
-        here = set(present)
+        here = frozenset(present)
         prefix = folder.rstrip(b"/") + b"/"
-        gone = [row["id"] for row in known if row["path"].startswith(prefix) and row["path"] not in here]
+        missing = [row for row in known if row["path"].startswith(prefix) and row["path"] not in here]
+        gone = [row["id"] for row in missing if not is_hidden(row["path"])]
         if gone:
             await self._database.execute(self._sql["forget"], gone)
+
+    async def list_unmoved(self) -> list[tuple[str, int]]:
+        """Return decided files that lie where they were dropped and that no process is moving: name and rows loaded."""
+        return [(row["name"], row["rows_accepted"]) for row in await self._database.fetch(self._sql["list_unmoved"])]
 
     async def bind_table(self, database: str, table_id: str) -> None:
         """Remember which table a configured database is; files loaded into another one do not count for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from feefifod.model import Category, FileStamp, FileState, Series
+from feefifod.model import Category, FileStamp, FileState, Membership, Series
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,17 +13,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A complete file in the data folder, as discovery sees it."""
+    """A complete file in the data folder, or a scratch copy of a zip's member, as discovery sees it.
+
+    Attributes:
+        membership: what it is a copy of; None for what a person dropped.
+        wrapping: what is around its candles, see `parse.names`.
+    """
 
     path: bytes
     name: str
     stamp: FileStamp
     series: Series
+    membership: Membership | None = None
+    wrapping: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BadName:
+    """A complete file that is refused for its very name."""
+
+    path: bytes
+    name: str
+    stamp: FileStamp
+    reason: str
+    membership: Membership | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedFile:
-    """A row that is ours until its lease ends."""
+    """A row that is ours until its lease ends.
+
+    Attributes:
+        sha256: of what is inside of the wrapping; None until it was read.
+        zip_sha256: of the zip that it is a scratch copy from; None for what a person dropped.
+    """
 
     id: int
     path: bytes
@@ -33,6 +56,8 @@ class ClaimedFile:
     sha256: bytes | None
     irregular: bool
     overwrite: bool
+    zip_sha256: bytes | None = None
+    wrapping: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +110,12 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A ledger row, for people. `archived` is `compressed` or `pruned` when retention has taken it."""
+    """A ledger row, for people.
+
+    Attributes:
+        archived: `compressed` or `pruned` when retention has taken it.
+        zip_sha256: as in `ClaimedFile`.
+    """
 
     id: int
     path: bytes
@@ -104,6 +134,7 @@ class FileRecord:
     finished_at: datetime | None
     archived: str = ""
     archived_at: datetime | None = None
+    zip_sha256: bytes | None = None
 
 
 def _stamp(row: Any) -> FileStamp:
@@ -125,6 +156,8 @@ def read_claimed(row: Any) -> ClaimedFile:
         row["sha256"],
         row["irregular"],
         row["overwrite"],
+        row["zip_sha256"],
+        row["wrapping"],
     )
 
 
@@ -148,4 +181,5 @@ def read_record(row: Any) -> FileRecord:
         row["finished_at"],
         row["archived"],
         row["archived_at"],
+        row["zip_sha256"],
     )

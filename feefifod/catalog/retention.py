@@ -26,6 +26,7 @@ class OldFile:
         series: None for a zip.
         duplicate: its content was known already when it came.
         table_id: the table that its content was proven to be in.
+        wrapping: what is around its candles since it was dropped, see `parse.names`.
     """
 
     id: int
@@ -37,6 +38,7 @@ class OldFile:
     size: int
     table_id: str | None
     finished_at: datetime
+    wrapping: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +144,5 @@ def _old(row: Any) -> OldFile:
         row["size"],
         row["table_id"],
         row["finished_at"],
+        row["wrapping"],
     )

@@ -27,6 +27,7 @@ class DoneFile:
         moved_to: where it lies now; None when it lies nowhere, and `reason` says why.
         packed: what lies there is compressed.
         member: its place in the zip at `zip_place`, which holds its content.
+        wrapping: what is around its candles since it was dropped, see `parse.names`; `sha256` is of what is inside.
     """
 
     id: int
@@ -46,6 +47,7 @@ class DoneFile:
     member: str | None
     zip_place: bytes | None
     reason: str
+    wrapping: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +160,5 @@ def _done(row: Any) -> DoneFile:
         row["member"],
         row["zip_place"],
         row["reason"],
+        row["wrapping"],
     )

@@ -53,13 +53,13 @@ def explain(ctx: click.Context, paths: Sequence[str], as_json: bool, offline: bo
 async def _explain(settings: Settings, cwd: Path, paths: Sequence[str]) -> list[Explanation]:
     from feefifod.catalog import Ledger, look_at_database  # noqa: PLC0415 - help must not wait for it
     from feefifod.cli.explanation import Explainer  # noqa: PLC0415 - the same
-    from feefifod.cli.reach import find_postgres  # noqa: PLC0415 - the same
+    from feefifod.cli.reach import EMBEDDED, find_postgres  # noqa: PLC0415 - the same
     from feefifod.errors import FeefifodError  # noqa: PLC0415 - the same
-    from feefifod.servers import read_daemon  # noqa: PLC0415 - the same
+    from feefifod.servers import explain_absence, find_start, read_daemon  # noqa: PLC0415 - the same
 
     daemon = read_daemon(settings.paths.state)
     dsn = find_postgres(settings)
-    why = "no server is running"
+    why = (dsn is None and explain_absence(settings.paths.state)) or "no server is running"
     if dsn is not None:
         try:
             async with look_at_database(dsn) as database:
@@ -70,7 +70,8 @@ async def _explain(settings: Settings, cwd: Path, paths: Sequence[str]) -> list[
             explainer = Explainer(settings, cwd, daemon, table_id, records)
             return [explainer.explain_file(path) for path in paths]
         except FeefifodError as error:
-            why = str(error)
+            is_ours = settings.postgres.url.get_secret_value() == EMBEDDED
+            why = str((is_ours and find_start(settings.paths.state)) or error)
     click.echo(f"feefifod: the ledger was not asked: {why}", err=True)
     return [Explainer(settings, cwd, daemon).explain_file(path) for path in paths]
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from feefifod.archive import PACKED_SUFFIX, REASON_SUFFIX
 from feefifod.cli.tables import count_rows
-from feefifod.discover import Found, Settler, is_part, list_parts, look_at, zip_name
+from feefifod.discover import Found, Settler, find_closed, is_part, list_parts, look_at, zip_name
 from feefifod.errors import BadInput
 from feefifod.ingest.candidates import why_unwanted
+from feefifod.ingest.closed import REMEDY, show_path
 from feefifod.model import FileState, Series
 from feefifod.parse.head import inspect_head
 from feefifod.parse.header import describe_layout
@@ -121,6 +122,10 @@ class Explainer:
         case = self._open_case(given, self._find(given))
         record = self.records.get(self.find_ledger_path(given))
         folders = self.settings.paths
+        if (closed := self._find_closed(case.path)) is not None:
+            folder, reason = closed
+            known = _retell(record) if record is not None else ""
+            return case.say("is not picked up", f"{show_path(folder)} is passed over: {reason}", known, REMEDY)
         match self._locate(case.path):
             case _Where.DATA:
                 return self._explain_drop(case, record)
@@ -132,6 +137,11 @@ class Explainer:
             case _Where.ELSEWHERE if record is None:
                 return case.say("is not picked up", f"It lies outside of the data folder, {folders.data}")
         return self._explain_missing(case) if record is None else self._explain_record(case, record)
+
+    def _find_closed(self, path: str) -> tuple[str, str] | None:
+        """Return the folder that hides a path of the data folder from us, and why."""
+        data = os.fspath(self.settings.paths.data)
+        return find_closed(data, path) if Path(path).is_relative_to(data) else None
 
     def find_ledger_path(self, given: str) -> bytes:
         """Return the path below the data folder under which the ledger may know a file."""

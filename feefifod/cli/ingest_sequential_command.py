@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from feefifod.cli.options import load_settings, start_logging, yes_option
+from feefifod.config import find_overlap
 from feefifod.errors import ConfigError
 from feefifod.model import INTERVALS, Tier
 
@@ -60,6 +61,8 @@ def ingest_sequential(
         if not data_dir.is_dir():
             raise ConfigError("there is no such folder", where=f"--data-dir {data_dir}")
         paths = paths.model_copy(update={"data": data_dir.resolve()})
+        if overlap := find_overlap(paths):
+            raise ConfigError(overlap[1], where=f"--data-dir {data_dir}", remedy="Copy the files to a folder beside it")
     settings = settings.model_copy(update={"watch": watch, "paths": paths})
     return one_shot.ingest(settings, database=database, ask=True, yes=yes, stop_on_error=stop_on_error)
 

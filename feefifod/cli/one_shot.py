@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from feefifod.cli.console import confirm, make_console
-from feefifod.cli.ingest_progress import IngestProgress, closing_line, show_summary
+from feefifod.cli.ingest_progress import IngestProgress, closing_line, show_closed, show_ignored, show_summary
 from feefifod.config import pick_database
 from feefifod.daemon.once import ingest_once
 from feefifod.daemon.services import open_backfills, open_services, open_tools
@@ -22,6 +22,7 @@ from feefifod.daemon.upkeep import apply_daily
 from feefifod.discover import Found, list_members, scan
 from feefifod.errors import BadInput, FeefifodError
 from feefifod.ingest.candidates import why_unwanted
+from feefifod.ingest.ignored import count_ignored
 from feefifod.model import FileState
 from feefifod.parse.names import Kind
 from feefifod.parse.tiers import tier_of
@@ -57,6 +58,7 @@ def ingest(
         if not wanted:
             console.print(f"There is nothing to ingest in {settings.paths.data}.", soft_wrap=True)
             console.print("Why a file is not picked up: feefifod explain PATH")
+            _show_left_alone(console, settings)
             return 0
         show_breakdown(console, settings, wanted)
         confirm(f"Ingest {count_of(len(wanted), 'file')}?", yes)
@@ -110,6 +112,13 @@ def find_wanted(settings: Settings) -> list[Found]:
         if item.stamp and not why_unwanted(item, settings.watch, settings.tiers):
             wanted += _look_into(item, settings) if item.parts else [item]
     return wanted
+
+
+def _show_left_alone(console: Console, settings: Settings) -> None:
+    folder, closed = str(settings.paths.data), dict[str, str]()
+    found = scan(folder, closed)
+    show_ignored(console, count_ignored(found, folder, settings.watch, settings.tiers))
+    show_closed(console, closed)
 
 
 def _look_into(zip_: Found, settings: Settings) -> list[Found]:

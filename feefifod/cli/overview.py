@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
@@ -12,6 +12,9 @@ from feefifod.cli.reach import find_postgres, find_questdb
 from feefifod.cli.tables import make_facts
 from feefifod.daemon import overview
 from feefifod.daemon.overview import DATABASE, NOT_RUNNING, Document
+from feefifod.ingest.closed import REMEDY
+from feefifod.ingest.ignored import Ignored
+from feefifod.log import escape_controls
 from feefifod.model import FileState
 from feefifod.wording import count_of
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from feefifod.config import Settings
+
+
+_MOST_REASONS: Final = 20
 
 
 async def gather(settings: Settings) -> Document:
@@ -42,6 +48,10 @@ def show(document: Document, settings: Settings) -> None:
         ("files", _join(document["files"])),
         ("rows", _join(document["rows"])),
     ]
+    facts += [("ignored", _describe_ignored(group)) for group in document["ignored"][:_MOST_REASONS]]
+    facts += [("passed over", _describe_closed(item)) for item in document["data"]["unreadable"][:_MOST_REASONS]]
+    if (more := len(document["data"]["unreadable"]) - _MOST_REASONS) > 0:
+        facts.append(("passed over", f"{more} more folders: feefifod doctor"))
     facts += [
         ("zip", f"{item['name']}: {item['done']} of {item['members'] or '?'} members done") for item in document["zips"]
     ]
@@ -64,6 +74,14 @@ def _describe_questdb(questdb: Mapping[str, Any]) -> Text:
         f"{questdb['url']}, {questdb['table']}: {count_of(questdb['rows'], 'row')}{pending}{suspended}",
         good=not questdb["suspended"],
     )
+
+
+def _describe_ignored(group: Mapping[str, Any]) -> str:
+    return escape_controls(Ignored(group["reason"], group["files"], tuple(group["examples"])).describe())
+
+
+def _describe_closed(item: Mapping[str, Any]) -> Text:
+    return _colour(escape_controls(f"{item['path']}: {item['reason']}"), good=False)
 
 
 def _describe_repair(repair: Mapping[str, Any]) -> Text:
@@ -93,6 +111,15 @@ def _next_steps(document: Document, settings: Settings) -> Iterator[str]:
     questdb, files, daemon = document["questdb"], document["files"], document["daemon"]
     if document["data"]["error"]:
         yield document["data"]["error"]
+    if document["data"]["unreadable"]:
+        yield f"Folders in {settings.paths.data} cannot be looked into. {REMEDY}. See: feefifod doctor"
+    if (unmoved := document["unmoved"]) and unmoved["files"]:
+        names = escape_controls(", ".join(unmoved["examples"]))
+        yield (
+            f"{unmoved['files']:,} files are decided ({unmoved['rows']:,} rows of them are in the table) and wait to be"
+            f" moved, such as {names}. What is in the way: feefifod doctor"
+        )
+    yield from (f"{item['name']}: {item['reason']}" for item in document["data"]["downloads"][:3])
     if questdb["suspended"]:
         yield f'{questdb["error"]}. Cure the cause, then: feefifod query "ALTER TABLE {questdb["table"]} RESUME WAL"'
     if (repair := document["repair"]) and repair["differences"]:

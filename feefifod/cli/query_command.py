@@ -11,7 +11,7 @@ import click
 
 from feefifod.cli.console import make_console
 from feefifod.cli.options import json_option
-from feefifod.errors import ConfigError
+from feefifod.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,15 +42,22 @@ def query(ctx: click.Context, sql: str, as_json: bool, as_csv: bool) -> None:
       feefifod query "SELECT * FROM assetprice WHERE asset_id = 1 LATEST ON time PARTITION BY interval_minutes"
       feefifod query --csv "SELECT * FROM assetprice WHERE time IN '2024-06'" > june.csv
     """
-    import anyio  # noqa: PLC0415 - help must not wait for it
-
-    from feefifod.cli.reach import read_settings  # noqa: PLC0415 - the same
+    from feefifod.cli.reach import explain_missing_table, read_settings  # noqa: PLC0415 - the same
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other", where="query")
     if not sql.strip().strip(";"):
         raise ConfigError("there is no question in it", where="SQL", remedy='Try: feefifod query "SELECT build"')
     settings = read_settings(ctx)
+    try:
+        _answer(settings, sql, as_json=as_json, as_csv=as_csv)
+    except Refused as error:
+        raise explain_missing_table(error, settings) from None
+
+
+def _answer(settings: Settings, sql: str, *, as_json: bool, as_csv: bool) -> None:
+    import anyio  # noqa: PLC0415 - help must not wait for it
+
     if as_json or as_csv:
         anyio.run(_print_all, settings, sql, _print_json if as_json else _print_csv)
     else:

@@ -124,7 +124,7 @@ def list_rejects(folder: Path, records: Mapping[bytes, RejectRecord]) -> list[Re
             continue
         if is_part(name) and name + REASON_SUFFIX not in names:
             continue  # The note on a split zip lies beside its first part.
-        if name.endswith(ROWS_SUFFIX):
+        if name.endswith(ROWS_SUFFIX) and name + REASON_SUFFIX not in names:
             main = name.removesuffix(ROWS_SUFFIX)
             if main not in names:
                 count, examples = _count_rows(path), _read_examples(path)

@@ -52,7 +52,7 @@ async def set_up(settings: Settings, database: str, drop: bool, yes: bool) -> No
             [
                 ("columns", ", ".join(f"{column['column']} {column['type']}" for column in after)),
                 ("DEDUP keys", ", ".join(keys)),
-                ("partitions", f"by {questdb.partition_by}, designated timestamp time, WAL"),
+                ("partitions", f"by {facts.partition_by}, designated timestamp time, WAL" if facts else None),
                 ("rows", f"{facts.rows:,}" if facts else None),
                 ("identity", identity),
             ]

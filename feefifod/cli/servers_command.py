@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -94,8 +96,9 @@ def status(ctx: click.Context, as_json: bool) -> None:
 def env(ctx: click.Context) -> None:
     """Print lines for a shell, after which psql and pg_dump speak to the embedded PostgreSQL.
 
-    The programs that come with it are put first in PATH, the password stays in its file. QUESTDB_URL and
-    QUESTDB_ROOT say where the embedded QuestDB answers and where its data is. Only servers that run are told.
+    The programs that come with it are put first in PATH, the password stays in its file; other variables of PostgreSQL
+    are unset. QUESTDB_URL and QUESTDB_ROOT say where the embedded QuestDB answers and where its data is, QUESTDB_USER
+    and QUESTDB_PASSWORD_FILE how to sign in. Only servers that run are told.
 
     \b
     Example:
@@ -111,6 +114,9 @@ def env(ctx: click.Context) -> None:
     variables = describe_access(read_settings(ctx).paths.state)
     if not variables:
         raise Refused("no embedded server is running", remedy="Start them: feefifod servers up")
+    # What is set for another server would lead psql astray.
+    for name in sorted(name for name in os.environ if name.startswith("PG") and name not in variables):
+        click.echo(f"unset {name}")
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}{':$PATH' if name == 'PATH' else ''}")
 
@@ -122,17 +128,29 @@ def _external(settings: Settings) -> list[str]:
 
 
 def _show(settings: Settings, pair: PairStatus, as_json: bool) -> None:
+    from feefifod.servers import explain_absence  # noqa: PLC0415 - help must not wait for it
+
+    absent = (pair.questdb is None and "QuestDB" not in _external(settings)) or (
+        pair.postgres is None and "PostgreSQL" not in _external(settings)
+    )
+    absence = explain_absence(settings.paths.state) if absent else None
     if as_json:
         # Times as ISO 8601, which is what the other documents have.
         document = asdict(pair)
         for server in (document["questdb"], document["postgres"]):
             if server is not None:
                 server["since"] = server["since"].isoformat()
+        if absence:
+            document["note"] = absence
         print_json(document)
         return
+    if absence:
+        print(f"Note: {absence}", file=sys.stderr)
     from feefifod.cli.tables import make_facts  # noqa: PLC0415 - JSON need not wait for rich
 
     facts = [("QuestDB", _describe(pair.questdb)), ("PostgreSQL", _describe(pair.postgres))]
+    if pair.questdb:
+        facts.insert(1, ("console", _describe_console(pair.questdb)))
     if pair.questdb or pair.postgres:
         users = ", ".join(f"pid {pid}" for pid in dict.fromkeys(pair.users))
         facts.append(("used by", users or "nobody"))
@@ -140,7 +158,7 @@ def _show(settings: Settings, pair: PairStatus, as_json: bool) -> None:
     make_console().print(make_facts(facts))
     if external := _external(settings):
         print(f"The configuration names an external {' and '.join(external)}, which feefifod does not start or stop.")
-    elif not (pair.questdb or pair.postgres):
+    elif not (pair.questdb or pair.postgres or absence):
         print("None is running. Start them with: feefifod servers up")
 
 
@@ -149,6 +167,12 @@ def _describe(server: ServerStatus | None) -> str:
         return "not running"
     since = server.since.isoformat(sep=" ", timespec="seconds")
     return f"{server.version} at {server.url}, pid {server.pid}, since {since}"
+
+
+def _describe_console(questdb: ServerStatus) -> str:
+    if not questdb.password_file:
+        return f"{questdb.url}, open to everybody: an older version started it. Start it again, and it has a password"
+    return f"{questdb.url}, user {questdb.user}, password in {questdb.password_file}"
 
 
 def _describe_keeping(pair: PairStatus) -> str:

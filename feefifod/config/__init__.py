@@ -5,7 +5,7 @@ from feefifod.config.default import write_default
 from feefifod.config.document import write_path, write_value
 from feefifod.config.editing import replace_file, set_value
 from feefifod.config.keys import flatten
-from feefifod.config.loading import Loaded, find_file, load
+from feefifod.config.loading import Loaded, find_file, find_overlap, load
 from feefifod.config.settings import (
     AlertSettings,
     EmbeddedSettings,
@@ -40,6 +40,7 @@ __all__ = [
     "SourcesSettings",
     "WatchSettings",
     "find_file",
+    "find_overlap",
     "flatten",
     "load",
     "pick_database",

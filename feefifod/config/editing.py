@@ -70,7 +70,9 @@ def replace_file(file: Path, text: str) -> None:
             with os.fdopen(handle, "wb") as out:
                 out.write(text.encode())
                 out.flush()
-                os.fchmod(out.fileno(), before.st_mode & 0o7777 if before else 0o644)
+                # FAT and CIFS have neither modes nor owners.
+                with contextlib.suppress(PermissionError):
+                    os.fchmod(out.fileno(), before.st_mode & 0o7777 if before else 0o644)
                 if before:
                     with contextlib.suppress(PermissionError):
                         os.fchown(out.fileno(), before.st_uid, before.st_gid)
@@ -81,7 +83,8 @@ def replace_file(file: Path, text: str) -> None:
             raise
         folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            with contextlib.suppress(OSError):  # Not every file system can do that to a folder.
+                os.fsync(folder)
         finally:
             os.close(folder)
     except OSError as error:

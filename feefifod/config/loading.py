@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from feefifod.config.document import locate_lines, parse, read_file, write_path
 from feefifod.config.keys import KEYS_HINT, KeyPath, check_names, flatten, is_secret, read_text, resolve
-from feefifod.config.settings import Settings
+from feefifod.config.settings import PathSettings, Settings
 from feefifod.errors import ConfigError
 
 PREFIX: Final = "FEEFIFOD__"
@@ -190,20 +190,38 @@ def _make_absolute(settings: Settings, base: Path, origins: Mapping[str, str]) -
     """Resolve all folders against `base`, and refuse folders that would feed the watched one its own output."""
     paths = settings.paths
     folders = {name: _resolve_folder(base, str(getattr(paths, name))) for name in type(paths).model_fields}
-    for name in ("ingested", "rejected", "state"):
-        if folders[name].is_relative_to(folders["data"]):
-            raise ConfigError(
-                f"paths.{name} lies inside paths.data, which is watched: {folders[name]}",
-                where=_place(("paths", name), origins),
-                remedy="Choose a folder beside it",
-            )
+    paths = paths.model_copy(update=folders)
+    if overlap := find_overlap(paths):
+        name, why = overlap
+        raise ConfigError(why, where=_place(("paths", name), origins), remedy="Choose a folder beside it")
     databases = {
         name: database.model_copy(
             update={"import_dir": database.import_dir and str(_resolve_folder(base, database.import_dir))}
         )
         for name, database in settings.databases.items()
     }
-    return settings.model_copy(update={"paths": paths.model_copy(update=folders), "databases": databases})
+    return settings.model_copy(update={"paths": paths, "databases": databases})
+
+
+def find_overlap(paths: PathSettings) -> tuple[str, str] | None:
+    """Find folders that would feed each other: returns the key of one and what is wrong; None when nothing is.
+
+    Symbolic links are followed: it is the folders that must not overlap, however they are spelled.
+    """
+    real = {name: Path(os.path.realpath(getattr(paths, name))) for name in type(paths).model_fields}
+    data, state = real["data"], real["state"]
+    for name in ("ingested", "rejected", "state"):
+        if real[name].is_relative_to(data):
+            return name, f"paths.{name} lies inside paths.data, which is watched: {getattr(paths, name)}"
+    for kind in ("ohlcv", "zips"):
+        for name in ("data", "rejected"):
+            if real[name].is_relative_to(real["ingested"] / kind):
+                return name, f"paths.{name} lies where finished files go: {getattr(paths, name)}"
+    for part in ("scratch", "questdb", "postgres", "servers"):
+        for name in ("data", "ingested", "rejected"):
+            if real[name].is_relative_to(state / part):
+                return name, f"paths.{name} lies where feefifod makes and removes its own files: {state / part}"
+    return None
 
 
 def _resolve_folder(base: Path, folder: str) -> Path:

@@ -131,6 +131,9 @@ class Metrics:
             self.note(f"{result.name} was rejected: {result.reason}")
         self._odd.inc(result.rows_odd)
 
+    def file_stuck(self, result: FileResult) -> None:
+        """Do nothing: it is counted when it is moved, and its trouble is noted by the one who tries."""
+
     def trouble(self, error: FeefifodError, attempt: int) -> None:
         """Count it, and remember it for a moment."""
         self._attempts.inc()

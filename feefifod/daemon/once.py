@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import structlog
+from anyio import to_thread
 
+from feefifod.discover import scan
 from feefifod.errors import FeefifodError, Refused
 from feefifod.ingest.candidates import show_name
 from feefifod.ingest.finish import NotMoved
+from feefifod.ingest.ignored import Ignored, count_ignored
 from feefifod.ingest.ingestor import Ingestor
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.report import FileResult, Summary
@@ -44,8 +47,14 @@ class Recorder:
 
     def file_finished(self, result: FileResult) -> None:
         """Keep it and pass it on."""
-        self.summary.results.append(result)
+        earlier = self.summary.stuck.pop(result.path, None)
+        self.summary.results.append(replace(result, loaded_now=True) if earlier and earlier.loaded_now else result)
         self.listener.file_finished(result)
+
+    def file_stuck(self, result: FileResult) -> None:
+        """Keep it, as it was found first, and pass it on."""
+        self.summary.stuck.setdefault(result.path, result)
+        self.listener.file_stuck(result)
 
     def trouble(self, error: FeefifodError, attempt: int) -> None:
         """Pass it on."""
@@ -75,7 +84,7 @@ async def ingest_once(tools: Tools) -> Summary:
     left = _JUST_NOW
     idle = 0
     while idle < _ROUNDS_WITHOUT_PROGRESS and not tools.stop.is_set():
-        done = len(summary.results)
+        done = len(summary.results) + len(summary.stuck)
         try:
             if not await _run_round(ingestor):
                 left = _JUST_NOW
@@ -88,7 +97,7 @@ async def ingest_once(tools: Tools) -> Summary:
             structlog.get_logger().warning("batch_not_finished", reason=left)
             if isinstance(error, Refused):
                 break
-        idle = 0 if len(summary.results) > done else idle + 1
+        idle = 0 if len(summary.results) + len(summary.stuck) > done else idle + 1
         if idle:
             await anyio.sleep(min(0.3 * 2**idle, 3.0))
     if left not in (_JUST_NOW, _ELSEWHERE):
@@ -134,6 +143,8 @@ async def _add_left_over(ingestor: Ingestor, summary: Summary, reason: str) -> N
     """Name what is left in the data folder, and why."""
     selection = await ingestor.look()
     for drop in selection.drops:
+        if drop.path in summary.stuck:
+            continue
         summary.results.append(FileResult(drop.name, FileState.WAITING, reason=reason))
     for found, settlement in selection.waiting:
         name = show_name(found.path)
@@ -141,6 +152,15 @@ async def _add_left_over(ingestor: Ingestor, summary: Summary, reason: str) -> N
         if settlement.trouble:
             summary.troubles.append(f"{name}: {settlement.reason}")
     for found in selection.zips:
+        if os.fsencode(found.path) in summary.stuck:
+            continue
         note = ingestor.zips.notes.get(os.fsencode(found.path), reason)
         summary.results.append(FileResult(show_name(found.path), FileState.WAITING, reason=note))
     summary.troubles += ingestor.zips.troubles.values()
+    summary.closed = dict(ingestor.closed.folders)
+    summary.ignored = await to_thread.run_sync(_count_ignored, ingestor.tools)
+
+
+def _count_ignored(tools: Tools) -> list[Ignored]:
+    folder = str(tools.paths.data)
+    return count_ignored(scan(folder), folder, tools.watch, tools.tiers)

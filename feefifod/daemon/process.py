@@ -131,7 +131,7 @@ class _Process:
 
     async def _serve(self, services: Services, hangups: AsyncIterable[signal.Signals] | None) -> None:
         metrics, outlook = self._metrics, self._answerer.outlook
-        outlook.questdb_url, outlook.postgres = services.client.url, services.postgres
+        outlook.questdb, outlook.postgres = services.questdb, services.postgres
         async with (
             open_tools(services, metrics, self._stop, patience_seconds=None) as tools,
             open_backfills(services, patience_seconds=None) as backfills,
@@ -146,6 +146,7 @@ class _Process:
             )
             ingestor = Ingestor(watched)
             await ingestor.prepare()
+            outlook.folder = lambda: ingestor.folder
             mender = Mender(kit, Marks(services.postgres), metrics)
             waker = Waker(str(tools.paths.data), tools.watch)
             daemon = Daemon(ingestor, waker, metrics, self._stop, self._say_started, mender.suspect_batch)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
-import re
 import stat
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,22 +17,25 @@ from feefifod.archive import (
     PACKED_SUFFIX,
     REASON_SUFFIX,
     ROWS_SUFFIX,
+    copy_times,
     hash_packed,
     move_file,
     rename_exclusive,
+    sync_file,
     sync_folders,
     unpack_file,
+    unwrap,
 )
 from feefifod.catalog import Drop
 from feefifod.daemon.once import Recorder, look_once
 from feefifod.discover import list_parts, open_drop, stamp_of
-from feefifod.errors import ConfigError, FeefifodError, Refused
+from feefifod.errors import BadInput, ConfigError, FeefifodError, Refused
 from feefifod.ingest.candidates import Selection, show_name
 from feefifod.ingest.ingestor import Ingestor
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.report import FileResult, Summary
 from feefifod.model import FileState, Series
-from feefifod.parse.names import judge
+from feefifod.parse.names import judge, strip_stamp, strip_wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from feefifod.ingest.tools import Tools
 
 _ROUNDS: Final = 5
-_STAMPED: Final = re.compile(r"(?P<stem>.+)\.\d{8}T\d{6}\.\d{6}Z(?:-\d+)?(?P<end>\.csv.*)?", re.DOTALL)
-"""A name that was taken already has the time in it, see `archive.move`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +97,11 @@ def plan_return(paths: PathSettings, given: str, cwd: Path) -> Return:
     if not stat.S_ISREG(source.lstat().st_mode):
         raise Refused("it is no regular file", where=given)
     packed = loaded and source.name.endswith(f".csv{PACKED_SUFFIX}")
-    name = source.name.removesuffix(ROWS_SUFFIX) if refused else source.name
-    name = name.removesuffix(PACKED_SUFFIX) if packed else name
-    if refused and name != source.name and os.path.lexists(source.with_name(name)):
-        raise ConfigError("its whole file was refused", where=given, remedy=f"Correct and retry {name} itself")
-    stamped = _STAMPED.fullmatch(name)
-    target = paths.data / (stamped["stem"] + (stamped["end"] or "") if stamped else name)
+    whole = source.name.removesuffix(ROWS_SUFFIX)
+    if refused and whole != source.name and os.path.lexists(source.with_name(whole)):
+        raise ConfigError("its whole file was refused", where=given, remedy=f"Correct and retry {whole} itself")
+    name = strip_wrapping(whole) if whole != source.name else source.name
+    target = paths.data / strip_stamp(name.removesuffix(PACKED_SUFFIX) if packed else name)
     if os.path.lexists(target):
         raise Refused(
             "a file of this name waits in the data folder already", where=str(target), remedy="Let it be taken in first"
@@ -150,7 +148,8 @@ def _describe(source: Path, target: Path) -> Drop:
         raise ConfigError(f"only an OHLCVT file can be loaded again or overwrite: {verdict.reason}", where=str(source))
     pair = verdict.pair
     series = Series(pair.ticker, pair.category, pair.quote, verdict.interval_minutes)
-    return Drop(os.fsencode(target), show_name(os.fspath(target)), stamp_of(source.lstat()), series)
+    name, stamp = show_name(os.fspath(target)), stamp_of(source.lstat())
+    return Drop(os.fsencode(target), name, stamp, series, wrapping=verdict.wrapping)
 
 
 async def bring_back(tools: Tools, item: Return, *, overwrite: bool) -> list[Path]:
@@ -190,27 +189,17 @@ def _rebuild(source: Path, target: Path) -> None:
     partial_path = target.with_name(f".{target.name}.{os.getpid()}.part")
     rows = 0
     try:
-        with source.open(encoding="utf-8", newline="") as file, partial_path.open("w", encoding="utf-8") as output:
-            reader = csv.reader(file)
-            if next(reader, None) != ["line", "reason", "text"]:
-                raise ConfigError(
-                    "it does not begin as a list of refused rows",
-                    where=str(source),
-                    remedy="Its columns are line,reason,text: correct only the last one",
-                )
-            for row in reader:
-                if len(row) != 3:
-                    raise ConfigError("a row has other than three columns", where=f"{source}, line {reader.line_num}")
-                if row[0]:
-                    output.write(f"{row[2]}\n")
-                    rows += 1
+        with source.open("rb") as file, partial_path.open("wb") as output:
+            for text in unwrap(file.fileno(), ROWS_SUFFIX):
+                output.write(text)
+                rows += 1
             output.flush()
-            os.fsync(output.fileno())
+            sync_file(output.fileno())
         if not rows:
             raise ConfigError("it holds no row", where=str(source))
         rename_exclusive(os.fspath(partial_path), os.fspath(target))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"it is no CSV in UTF-8: {error}", where=str(source)) from error
+    except BadInput as error:
+        raise ConfigError(error.why, where=str(source), remedy=error.remedy) from error
     finally:
         partial_path.unlink(missing_ok=True)
 
@@ -226,7 +215,7 @@ def _unpack(source: Path, target: Path) -> None:
         with open(open_drop(os.fspath(source)), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
             unpack_file(file.fileno(), partial_path)
             times = os.fstat(file.fileno())
-        os.utime(partial_path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        copy_times(times, partial_path)
         rename_exclusive(os.fspath(partial_path), os.fspath(target))
     except OSError as error:
         raise Refused(f"it cannot be unpacked: {error.strerror or error}", where=str(source)) from error
@@ -239,8 +228,10 @@ def _tidy(item: Return, moved: Sequence[Path]) -> None:
     sync_folders([item.target.parent, item.source.parent])
     if item.is_rows or item.packed:
         item.source.unlink()
-    elif not item.loaded:
-        for path in {item.source, *(item.source.with_name(place.name) for place in moved)}:
+    if not item.loaded:
+        # The parts of a split zip keep their names; another file may have got its name back.
+        parts = [item.source.with_name(place.name) for place in moved] if len(moved) > 1 else []
+        for path in {item.source, *parts}:
             for suffix in (REASON_SUFFIX, ROWS_SUFFIX):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
 
@@ -251,13 +242,14 @@ class _Chooser(Ingestor):
 
     chosen: frozenset[bytes] = frozenset()
 
-    async def look(self, busy: Collection[bytes] = ()) -> Selection:
-        """Scan, and leave out what is not chosen."""
-        seen = await Ingestor.look(self, busy)
-        shelf = os.fsencode(self.zips.shelf.root) + b"/"
+    async def look(
+        self, busy: Collection[str] = (), changed: Collection[str] | None = None, *, lost: bool = False
+    ) -> Selection:
+        """Look, and leave out what is not chosen."""
+        seen = await Ingestor.look(self, busy, changed, lost=lost)
         return Selection(
-            [drop for drop in seen.drops if drop.path in self.chosen or drop.path.startswith(shelf)],
-            [refused for refused in seen.refused if refused[0] in self.chosen],
+            [drop for drop in seen.drops if drop.path in self.chosen or drop.membership],
+            [refused for refused in seen.refused if refused.path in self.chosen],
             [pair for pair in seen.waiting if os.fsencode(pair[0].path) in self.chosen],
             [found for found in seen.zips if os.fsencode(found.path) in self.chosen],
         )
@@ -284,7 +276,8 @@ async def ingest_chosen(tools: Tools, paths: Collection[Path]) -> Summary:
             await anyio.sleep(0.3 * 2**attempt)
     summary.troubles += [trouble] if trouble else []
     left = await chooser.look()
-    names = [drop.name for drop in left.drops] + [show_name(found.path) for found in left.zips]
+    names = [drop.name for drop in left.drops if drop.path not in summary.stuck]
+    names += [show_name(found.path) for found in left.zips if os.fsencode(found.path) not in summary.stuck]
     reasons = [
         (name, trouble or "it waits for another file of its series, or another process has it") for name in names
     ]

@@ -44,7 +44,7 @@ _SPARE_FILES: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What is open. `database` is the name of the configured QuestDB."""
+    """What is open. `database` is the name of the configured QuestDB; `questdb` also has what lets us into ours."""
 
     settings: Settings
     database: str
@@ -67,18 +67,18 @@ async def open_services(settings: Settings, database: str = "questdb") -> AsyncI
     questdb = pick_database(settings, database)
     postgres_url = settings.postgres.url.get_secret_value()
     async with AsyncExitStack() as stack:
-        questdb_url, import_dir = questdb.url, Path(questdb.import_dir) if questdb.import_dir else None
+        import_dir = Path(questdb.import_dir) if questdb.import_dir else None
         wanted = {"questdb": questdb.url == "embedded", "postgres": postgres_url == "embedded"}
         if any(wanted.values()):
             servers = await stack.enter_async_context(use_servers(settings.embedded, settings.paths.state, **wanted))
             if wanted["questdb"]:
-                questdb_url, import_dir = servers.endpoints.questdb_url, servers.endpoints.import_dir
+                questdb, import_dir = servers.endpoints.admit(questdb), servers.endpoints.import_dir
             if wanted["postgres"]:
                 postgres_url = servers.endpoints.postgres_dsn
                 register_secret(postgres_url)
             await stack.enter_async_context(_supervised(servers))
         postgres = await stack.enter_async_context(open_database(postgres_url))
-        client = QuestDBClient(questdb, questdb_url)
+        client = QuestDBClient(questdb, questdb.url)
         yield Services(settings, database, questdb, client, postgres, Ledger(postgres), Assets(postgres), import_dir)
 
 

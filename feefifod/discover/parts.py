@@ -7,12 +7,13 @@ import io
 import os
 import re
 from dataclasses import replace
-from pathlib import PurePath
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from feefifod.errors import BadInput
 from feefifod.model import FileStamp
-from feefifod.parse.names import Kind
+from feefifod.parse.names import Kind, split_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -103,6 +104,20 @@ def list_parts(path: str) -> list[str]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if is_part(entry.name) and zip_name(entry.name) == zip_name(name)]
     return [os.path.join(folder, name) for name in sorted(names, key=_number)]  # noqa: PTH118 - any bytes are a name
+
+
+def name_parts(parts: Sequence[str], folder: Path, stamp: FileStamp) -> list[str]:
+    """Return names for the parts of a split zip in the folder that they go to.
+
+    These are their own names or, where one is taken, all get the same time: only so are they one zip there, too.
+    It is the time of the drop, so that after a crash in mid-move the others get the names that were meant for them.
+    """
+    names = [PurePath(part).name for part in parts]
+    time = datetime.fromtimestamp(stamp.ctime_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamped = [f"{stem}.{time}{ending}" for stem, ending in map(split_stamp, names)]
+    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    begun = any(is_part(name) and zip_name(name) == zip_name(stamped[0]) for name in here)
+    return stamped if begun or here.intersection(names) else names
 
 
 def read_sums(folder: str, open_file: Callable[[str], int]) -> dict[str, str]:

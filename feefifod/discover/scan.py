@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from feefifod.discover.parts import fold_zips, list_parts
 from feefifod.errors import Refused
-from feefifod.model import FileStamp
+from feefifod.model import FileStamp, Membership
 from feefifod.parse.names import Kind, Verdict, judge
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from feefifod.discover.parts import Part
 
 _DEEPEST: Final = 32
+TOO_DEEP: Final = f"it lies deeper than {_DEEPEST} folders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Found:
         stamp: of a regular file, else None.
         obstacle: why it cannot be read whatever its name says; empty when nothing is in the way.
         parts: the files of a zip in order, itself alone when it is not split; empty for anything else.
+        membership: of which zip it is a scratch copy; None for everything that a person dropped.
     """
 
     path: str
@@ -38,40 +40,84 @@ class Found:
     verdict: Verdict
     obstacle: str
     parts: tuple[Part, ...] = ()
+    membership: Membership | None = None
 
 
-def scan(folder: str) -> list[Found]:
+def scan(folder: str, closed: dict[str, str] | None = None) -> list[Found]:
     """Return all that lies in `folder` and below it, in the order of paths; a split zip is one thing.
 
+    Args:
+        closed: gets the folders (and single entries) that cannot be looked at, and why; they are passed over.
+
     Raises:
-        Refused: the folder cannot be listed.
+        Refused: the folder itself cannot be listed.
     """
     try:
-        return fold_zips(_walk(folder, folder, 0))
+        return fold_zips(_walk(folder, folder, 0, {} if closed is None else closed))
     except OSError as error:
-        raise Refused(
-            f"the data folder cannot be listed: {error.strerror}",
-            where=folder,
-            remedy="Create it, or change [paths] data, or give this user the right to read it",
-        ) from error
+        raise cannot_list(folder, error) from error
 
 
-def _walk(root: str, folder: str, depth: int) -> Iterator[Found]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if depth < _DEEPEST and not entry.name.startswith(".") and entry.name != "__MACOSX":
-                        yield from _walk(root, entry.path, depth + 1)
+def cannot_list(folder: str, error: OSError) -> Refused:
+    """Say that the data folder itself cannot be listed."""
+    return Refused(
+        f"the data folder cannot be listed: {error.strerror}",
+        where=folder,
+        remedy="Create it, or change [paths] data, or give this user the right to read it",
+    )
+
+
+def descends(name: str, depth: int) -> bool:
+    """Tell whether a folder of this name, so deep below the data folder, is looked into."""
+    return depth < _DEEPEST and not name.startswith(".") and name != "__MACOSX"
+
+
+def _walk(root: str, folder: str, depth: int, closed: dict[str, str]) -> Iterator[Found]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        if descends(entry.name, depth):
+                            yield from _walk(root, entry.path, depth + 1, closed)
+                        elif descends(entry.name, 0):
+                            closed[entry.path] = TOO_DEEP
+                        continue
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # It was moved or removed since it was listed.
+                except OSError as error:
+                    if isinstance(error, PermissionError):
+                        raise  # What may be listed and not be entered: so it is for each name in it.
+                    closed[entry.path] = explain_closed(error)
                     continue
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue  # It was moved or removed since it was listed.
-            except PermissionError:
-                if folder == root and depth == 0:
-                    raise
-                continue
-            yield _look(root, entry.path, status)
+                yield _look(root, entry.path, status)
+    except (FileNotFoundError, NotADirectoryError):
+        if depth == 0:
+            raise
+    except OSError as error:
+        if depth == 0:
+            raise
+        closed[folder] = explain_closed(error)
+
+
+def explain_closed(error: OSError) -> str:
+    """Say why a folder or an entry of it cannot be looked at."""
+    return f"it cannot be {'read' if error.errno == errno.EACCES else 'looked at'}: {error.strerror or error}"
+
+
+def find_closed(root: str, path: str) -> tuple[str, str] | None:
+    """Return the first folder on the way from `root` to a path that cannot be looked into, and why; None if all can."""
+    place = PurePosixPath(os.path.relpath(path, root))
+    for folder in (root, *(f"{root}/{part}" for part in reversed(place.parents) if str(part) != ".")):
+        try:
+            with os.scandir(folder):
+                os.stat(f"{folder}/.")  # noqa: PTH116 - any bytes are a name
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return folder, explain_closed(error)
+    return None
 
 
 def look_at(root: str, path: str) -> Found:
@@ -86,7 +132,11 @@ def look_at(root: str, path: str) -> Found:
 
 
 def _look(root: str, path: str, status: os.stat_result) -> Found:
-    verdict = judge(PurePosixPath(os.path.relpath(path, root)))
+    return describe(path, status, judge(PurePosixPath(os.path.relpath(path, root))))
+
+
+def describe(path: str, status: os.stat_result, verdict: Verdict) -> Found:
+    """Say what lies at a path whose name was judged."""
     if stat.S_ISREG(status.st_mode):
         links = status.st_nlink
         obstacle = f"it has {links} hard links; waiting until this name is its only one" if links > 1 else ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from feefifod.doctor.finding import Finding, fail, good
+from feefifod.doctor.finding import Finding, fail, good, warn
 from feefifod.errors import ConfigError
-from feefifod.servers.artifact import find_java, find_postgres
+from feefifod.servers.artifact import require_installed
 from feefifod.servers.ports import is_free, name_holder
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ def check_embedded(
 ) -> Iterator[Finding]:
     """Look at the servers that are embedded."""
     missing = False
-    for wanted, find in ((questdb, find_java), (postgres, find_postgres)):
-        try:
-            if wanted and not missing:
-                find()
-        except ConfigError as error:
-            missing = True
-            yield fail(CHECK, error.why, "the configuration asks for them", error.remedy)
+    try:
+        require_installed(questdb=questdb, postgres=postgres)
+    except ConfigError as error:
+        missing = True
+        yield fail(CHECK, error.why, "the configuration asks for them", error.remedy)
     running = {"QuestDB": pair.questdb if pair else None, "PostgreSQL": pair.postgres if pair else None}
     for name, wanted in (("QuestDB", questdb), ("PostgreSQL", postgres)):
         server = running[name]
@@ -38,6 +36,10 @@ def check_embedded(
             continue
         if server is not None:
             yield good(CHECK, f"{name} {server.version} runs, pid {server.pid}, {server.url}", WHY)
+            if not server.password_file:
+                what = f"{name}, pid {server.pid}, asks for no password: an older version started it"
+                why = "any web page that is open in a browser of this machine can change or drop the table"
+                yield warn(CHECK, what, why, "Stop all that uses it (and: feefifod servers down), and start it again")
             continue
         ports = ("http_port", "pg_wire_port", "health_port") if name == "QuestDB" else ("postgres_port",)
         yield from check_ports(name, settings, ports)

@@ -13,21 +13,22 @@ from anyio import to_thread
 
 from feefifod.catalog import OtherSchema, check_schema, connect_database
 from feefifod.doctor.embedded import check_embedded
-from feefifod.doctor.finding import fail, good
+from feefifod.doctor.finding import fail, good, warn
 from feefifod.doctor.folders import check_disks, check_folders
 from feefifod.doctor.keys import ask_apis, find_keys
-from feefifod.doctor.limits import check_limits
+from feefifod.doctor.limits import check_limits, read_max_maps, read_open_files
+from feefifod.doctor.partitions import Machine
 from feefifod.doctor.postgres import check_postgres, unreachable
 from feefifod.doctor.questdb import check_questdb
 from feefifod.errors import FeefifodError, Refused
 from feefifod.log import redact
-from feefifod.servers import look, read_daemon
+from feefifod.servers import find_start, look, read_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from feefifod.config import Settings
+    from feefifod.config import QuestDBSettings, Settings
     from feefifod.doctor.finding import Finding
     from feefifod.servers import PairStatus
 
@@ -40,11 +41,11 @@ class Reach:
     """Where servers answer.
 
     Attributes:
-        questdb: the URL of each configured database; None for one that is embedded and does not run.
+        questdb: each configured database, with what lets us in; None for one that is embedded and does not run.
         postgres: the DSN; None when it is embedded and does not run.
     """
 
-    questdb: Mapping[str, str | None]
+    questdb: Mapping[str, QuestDBSettings | None]
     postgres: str | None
 
 
@@ -69,16 +70,16 @@ async def examine(
         findings.append(good("daemon", what, "it watches data/ and runs the schedules: feefifod run"))
     except Refused as error:
         findings.append(fail("state", error.why, "whether servers and the daemon run is written there", error.remedy))
-    embeds = any(database.url == EMBEDDED for database in settings.databases.values())
-    embeds_postgres = settings.postgres.url.get_secret_value() == EMBEDDED
-    findings += check_embedded(settings.embedded, pair, questdb=embeds, postgres=embeds_postgres)
+    found, reach = _look_at_embedded(settings, pair, reach)
+    findings += found
     roots: list[tuple[str, Path]] = []
-    for name, url in reach.questdb.items():
-        if url is not None:
-            found, parameters = await check_questdb(name, settings.databases[name], url)
+    for name, server in reach.questdb.items():
+        if server is not None:
+            machine = _look_at_machine(server.url, pair if settings.databases[name].url == EMBEDDED else None)
+            found, parameters = await check_questdb(name, server, server.url, machine)
             findings += found
             root = Path(parameters.get("cairo.sql.copy.root", ""))
-            if settings.databases[name].url != EMBEDDED and is_local(url) and root.is_absolute():
+            if settings.databases[name].url != EMBEDDED and is_local(server.url) and root.is_absolute():
                 roots.append((f"QuestDB {name}", root))
     keys_found, keys = find_keys(settings.schedules, environ, daemon_runs=daemon_runs)
     if reach.postgres is None:
@@ -107,11 +108,30 @@ async def examine(
     findings += check_disks([*disks, *roots])
     findings += check_limits(
         paths.data,
-        questdb_is_here=any(url is None or is_local(url) for url in reach.questdb.values()),
+        questdb_is_here=any(server is None or is_local(server.url) for server in reach.questdb.values()),
         questdb_pid=pair.questdb.pid if pair and pair.questdb else None,
         polls=settings.watch.poll,
     )
     return [*findings, *keys_found, *online_found]
+
+
+def _look_at_machine(url: str, pair: PairStatus | None) -> Machine:
+    """Find out what QuestDB may take where it runs; `pair` when it is the embedded one."""
+    pid = pair.questdb.pid if pair and pair.questdb else None
+    return Machine(read_max_maps() if is_local(url) else None, read_open_files(pid) if pid is not None else None)
+
+
+def _look_at_embedded(settings: Settings, pair: PairStatus | None, reach: Reach) -> tuple[list[Finding], Reach]:
+    """Look at the embedded servers, and return which servers can be asked."""
+    questdb = any(database.url == EMBEDDED for database in settings.databases.values())
+    postgres = settings.postgres.url.get_secret_value() == EMBEDDED
+    start = find_start(settings.paths.state) if pair and (questdb or postgres) else None
+    if start is None:
+        return list(check_embedded(settings.embedded, pair, questdb=questdb, postgres=postgres)), reach
+    # What is not there yet is not asked, and nothing is wrong with it.
+    away = {name: None for name, database in settings.databases.items() if database.url == EMBEDDED}
+    found = warn("embedded servers", str(start), "until then nothing can be stored", "Wait for it")
+    return [found], Reach({**reach.questdb, **away}, None if postgres else reach.postgres)
 
 
 def is_local(url: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from feefifod.archive import REASON_SUFFIX, ROWS_SUFFIX
+from feefifod.archive import REASON_SUFFIX, ROWS_SUFFIX, can_change, find_fixture
 from feefifod.discover import explain_unreadable, scan
 from feefifod.doctor.finding import Finding, fail, good, warn
 from feefifod.errors import Refused
@@ -37,6 +37,7 @@ def check_folders(paths: PathSettings) -> list[Finding]:
         *(check_folder(name, folder) for name, folder in folders.items()),
         check_same_disk(paths.data, paths.ingested),
         *check_data(paths.data),
+        *check_held(paths.data),
         check_rejected(paths.rejected),
         check_scratch(paths.state / "scratch"),
     ]
@@ -59,10 +60,29 @@ def check_folder(name: str, folder: Path) -> Finding:
     remedy = f"Run: chown {_name_user()} {here}; or choose another: feefifod config set paths.{name} PATH"
     if not here.is_dir():
         return fail(check, f"{here} is no folder", why, f"Move it away, or: feefifod config set paths.{name} PATH")
+    making = "" if here == folder else f", so {folder} cannot be made"
     if not os.access(here, os.R_OK | os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        making = "" if here == folder else f", so {folder} cannot be made"
+        if is_read_only(here):
+            what = f"{here} is on a read-only file system{making}"
+            return fail(check, what, why, f"Mount it to be written: mount -o remount,rw {_quote(_mountpoint(here))}")
         return fail(check, f"{here} cannot be written by {_name_user()}{making}", why, remedy)
+    if fixture := find_fixture(here):
+        return fail(
+            check, f"{here} cannot be changed: {fixture}{making}", why, f"Run: chattr -i -a {_quote(str(here))}"
+        )
     return good(check, f"{folder} is writable" if here == folder else f"{folder} will be made in {here}", why)
+
+
+def is_read_only(folder: Path) -> bool:
+    """Tell whether nothing on a folder's file system can be changed."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
+def _mountpoint(folder: Path) -> str:
+    return str(next(above for above in (folder, *folder.parents) if above.is_mount()))
 
 
 def _name_user() -> str:
@@ -80,32 +100,64 @@ def check_same_disk(data: Path, ingested: Path) -> Finding:
 
 
 def check_data(data: Path) -> list[Finding]:
-    """Name what lies in the data folder and may not be read."""
+    """Name what lies in the data folder and may not be read, or not be moved away when it is loaded."""
     check, why = "unreadable files", "what feefifod may not read it cannot load; scp and umask often leave mode 0600"
     if not data.is_dir():
         return []
-    closed: list[str] = []
-    for folder, folders, _ in os.walk(data):
-        closed += [path for name in folders if not _opens(path := f"{folder}/{name}", os.R_OK | os.X_OK)]
+    closed: dict[str, str] = {}
     try:
-        closed += [item.path for item in scan(str(data)) if item.stamp and not _opens(item.path, os.R_OK)]
+        files = [item.path for item in scan(str(data), closed) if item.stamp]
     except Refused as error:
         return [fail(check, error.why, why, error.remedy)]
-    if not closed:
-        return [good(check, "none", why)]
-    findings = []
-    for path in closed[:MOST_NAMED]:
-        explained, _, remedy = explain_unreadable(path).partition("; remedy: ")
-        command = f"chmod {'a+rx' if Path(path).is_dir() else 'a+r'} {_quote(path)}"
-        # The owner or root has to do it; feefifod itself has no right to.
-        findings.append(warn(check, f"{path}: {explained}", why, f"Run as its owner: {command}" if remedy else remedy))
+    for folder, folders, _ in os.walk(data):
+        paths = [f"{folder}/{name}" for name in folders]
+        closed |= {path: "" for path in paths if path not in closed and not _opens(path, os.R_OK | os.X_OK)}
+    closed |= {path: "" for path in files if not _opens(path, os.R_OK)}
+    findings = [_name_closed(path, reason, check, why) for path, reason in list(closed.items())[:MOST_NAMED]]
     if len(closed) > MOST_NAMED:
         findings.append(
             warn(
                 check, f"{len(closed) - MOST_NAMED} more", why, f"Run as their owner: chmod -R a+rX {_quote(str(data))}"
             )
         )
-    return findings
+    return findings or [good(check, "none", why)]
+
+
+def _name_closed(path: str, reason: str, check: str, why: str) -> Finding:
+    """Name one thing that cannot be read; `reason` says what is wrong where that is not its mode."""
+    if reason and _opens(path, os.R_OK | os.X_OK):
+        remedy = f"Mount it anew, or move it out of the data folder: {_quote(path)}"
+        return warn(check, f"{path} is passed over: {reason}", why, remedy)
+    try:
+        explained, _, remedy = explain_unreadable(path).partition("; remedy: ")
+    except OSError as error:
+        explained, remedy = f"it cannot be looked at: {error.strerror}", ""
+    command = f"chmod {'a+rx' if os.path.isdir(path) else 'a+r'} {_quote(path)}"  # noqa: PTH112 - it never raises
+    # The owner or root has to do it; feefifod itself has no right to.
+    return warn(check, f"{path}: {explained}", why, f"Run as its owner: {command}" if remedy else remedy)
+
+
+def check_held(data: Path) -> list[Finding]:
+    """Name folders in the data folder that files cannot be moved out of: they are loaded, and stay there."""
+    check, why = "movable files", "a loaded file is moved away; one that cannot be stays, and is tried again and again"
+    held: dict[Path, tuple[str, str]] = {}
+    try:
+        files = [item.path for item in scan(str(data)) if item.stamp]
+    except Refused:
+        return []  # The data folder itself has a finding of its own.
+    for file in files:
+        folder = Path(file).parent
+        if folder in held or (folder == data and not can_change(folder)):
+            continue
+        if fixture := find_fixture(folder, file):
+            held[folder] = (fixture, Path(file).name)
+    findings = []
+    for folder, (fixture, name) in list(held.items())[:MOST_NAMED]:
+        sticky = "sticky" in fixture
+        command = f"chmod -t {_quote(str(folder))}" if sticky else f"chown {_name_user()} {_quote(str(folder))}"
+        remedy = f"Run as root: {command}; where that is not what is in the way, see lsattr and mount"
+        findings.append(warn(check, f"{folder}: files such as {name} cannot be moved away: {fixture}", why, remedy))
+    return findings or [good(check, "nothing is seen that would keep a file where it is", why)]
 
 
 def _opens(path: str, how: int) -> bool:
@@ -125,7 +177,8 @@ def check_rejected(rejected: Path) -> Finding:
         return good(check, "nothing was refused so far", why)
     except OSError as error:
         return fail(check, f"{rejected} cannot be listed: {error.strerror}", why, "Give this user the right to read it")
-    files = {n for n in names if not n.startswith(".") and not n.endswith((REASON_SUFFIX, ROWS_SUFFIX))}
+    files = {n for n in names if not n.startswith(".") and not n.endswith(REASON_SUFFIX)}
+    files -= {n for n in files if n.endswith(ROWS_SUFFIX) and n + REASON_SUFFIX not in names}
     if odd := sorted(name for name in files if name + REASON_SUFFIX not in names):
         what = f"{len(odd)} of {len(files)} have no reason, such as {odd[0]}"
         remedy = f"Move it to {rejected.parent / 'data'} to be judged again, or away: {_quote(str(rejected / odd[0]))}"

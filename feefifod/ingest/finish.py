@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
@@ -14,48 +13,34 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from anyio import to_thread
 
-from feefifod.archive import Refusal, forget_draft, keep_rows, move_file, reject_file, rename_group, sync_folders
+from feefifod.archive import (
+    Refusal,
+    explain_move,
+    forget_draft,
+    keep_rows,
+    move_file,
+    reject_file,
+    rename_group,
+    sync_folders,
+)
 from feefifod.catalog import Move
-from feefifod.discover import is_part, list_parts, open_drop
+from feefifod.discover import list_parts, name_parts
 from feefifod.errors import Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.report import FileResult
-from feefifod.ingest.unpack import zip_of_copy
+from feefifod.ingest.whereabouts import Ended, check_same, describe_stuck, find_moved
 from feefifod.model import FileState
 from feefifod.parse.names import Kind, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from feefifod.catalog import FileRecord
     from feefifod.ingest.candidates import Selection
     from feefifod.ingest.tools import Tools
-    from feefifod.model import FileStamp, Series
 
 _LONGEST_NAME: Final = 200
 _GROUP: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A file whose end is decided and recorded.
-
-    Attributes:
-        series: None for what is no OHLCVT file.
-        begun: when its batch began, on the monotonic clock; None where another process began it.
-    """
-
-    id: int
-    path: str
-    name: str
-    stamp: FileStamp
-    ending: FileState
-    reason: str
-    rows_accepted: int = 0
-    rows_rejected: int = 0
-    rows_odd: int = 0
-    series: Series | None = None
-    begun: float | None = None
 
 
 class NotMoved(Unavailable):
@@ -71,45 +56,68 @@ async def carry_out(tools: Tools, fence: int, ended: Sequence[Ended]) -> None:
     """Move, delete or refuse files as recorded, then record where they are.
 
     Raises:
-        NotMoved: a folder cannot be written; the files concerned stay where they are, to be tried again.
+        NotMoved: a folder cannot be changed; the files concerned stay where they are, to be tried again.
     """
     moves: list[Move] = []
-    ended, trouble = await _move_other_parts(tools, ended)
-    well = [item for item in ended if item.ending in (FileState.DONE, FileState.DUPLICATE)]
-    copies, plain = [item for item in well if zip_of_copy(item.path)], [i for i in well if not zip_of_copy(i.path)]
+    ready, stuck = await _move_other_parts(tools, ended)
+    well = [item for item in ready if item.ending in (FileState.DONE, FileState.DUPLICATE)]
+    copies = [item for item in well if _is_copy(tools, item)]
+    plain = [item for item in well if not _is_copy(tools, item)]
     if copies:
-        deleted, error = await _delete_copies(tools, copies)
-        moves += deleted
-        trouble = trouble or error
+        moves += await _delete_copies(tools, copies, stuck)
     for start in range(0, len(plain), _GROUP):
-        group = plain[start : start + _GROUP]
-        moved, error = await _archive_group(tools, group)
-        moves += moved
-        trouble = trouble or error
-    for item in ended:
+        moves += await _archive_group(tools, plain[start : start + _GROUP], stuck)
+    for item in ready:
         if item.ending in (FileState.REJECTED, FileState.EMPTY):
             try:
                 moves.append(await _put_away(tools, item))
-            except Unavailable as error:
-                trouble = trouble or error
+            except Unavailable as trouble:
+                stuck.append((item, trouble))
     folders = {Path(os.fsdecode(move.moved_to)).parent for move in moves if move.moved_to}
     folders |= {Path(item.path).parent for item in ended} | {tools.paths.rejected}
-    await to_thread.run_sync(sync_folders, [folder for folder in folders if folder.is_dir()])
+    await _sync(folders)
     reach(Step.SYNCED)
     await tools.patiently(partial(tools.ledger.finish, fence, moves))
     reach(Step.FINISHED)
     _report(tools, ended, moves)
-    if trouble is not None:
+    if stuck:
+        for item, why_not in stuck:
+            tools.listener.file_stuck(replace(_result(item, item.reason), stuck=f"{why_not.where}: {why_not.why}"))
         await tools.patiently(partial(tools.ledger.let_go, fence))
-        raise NotMoved(trouble.why, where=trouble.where, remedy=trouble.remedy) from trouble
+        first = stuck[0][1]
+        why = f"{first.why}; {describe_stuck([item for item, _ in stuck])}"
+        raise NotMoved(why, where=first.where, remedy=first.remedy) from first
 
 
-async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
+async def _sync(folders: Collection[Path]) -> None:
+    """Make renames in these folders durable.
+
+    Raises:
+        NotMoved: that cannot be known; what was moved is found again, and recorded then.
+    """
+    try:
+        await to_thread.run_sync(_sync_present, folders)
+    except OSError as error:
+        raise NotMoved(
+            f"it is not sure that the disk has what was moved: {error.strerror}",
+            where=error.filename or str(next(iter(folders))),
+            remedy="Look at the disk; the files are in the table, and their moves are recorded when it answers",
+        ) from error
+
+
+def _sync_present(folders: Collection[Path]) -> None:
+    sync_folders([folder for folder in folders if os.path.isdir(folder)])  # noqa: PTH112 - it never raises
+
+
+_Stuck = list[tuple[Ended, Unavailable]]
+
+
+async def _archive_group(tools: Tools, group: Sequence[Ended], stuck: _Stuck) -> list[Move]:
     def check(_: str, place: int) -> None:
-        _check(group[place])
+        check_same(group[place])
 
-    group, trouble = await _keep_all_rows(tools, group)
-    targets = [(item.path, _folder_of(tools, item), PurePath(item.path).name) for item in group]
+    group = await _keep_all_rows(tools, group, stuck)
+    targets = [(item.path, _folder_of(tools, item), item.target) for item in group]
     results = await to_thread.run_sync(rename_group, targets, check)
     moves: list[Move] = []
     for item, (source, folder, name), result in zip(group, targets, results, strict=True):
@@ -119,30 +127,31 @@ async def _archive_group(tools: Tools, group: Sequence[Ended]) -> tuple[list[Mov
                 # Another file system, or something in the way that `move_file` can name.
                 where = await move_file(source, folder, name)
             if isinstance(where, FileNotFoundError):
-                moves.append(await to_thread.run_sync(_find_moved, item, folder, name))
+                moves.append(await to_thread.run_sync(find_moved, item, folder, name))
             else:
                 moves.append(Move(item.id, os.fsencode(where)))
         except FileNotFoundError:
             moves.append(Move(item.id, None, "it was gone before it could be moved"))
+        except OSError as error:
+            stuck.append((item, await to_thread.run_sync(explain_move, error, source, folder)))
         except Unavailable as error:
-            trouble = error
-    return moves, trouble
+            stuck.append((item, error))
+    return moves
 
 
-async def _keep_all_rows(tools: Tools, group: Sequence[Ended]) -> tuple[list[Ended], Unavailable | None]:
+async def _keep_all_rows(tools: Tools, group: Sequence[Ended], stuck: _Stuck) -> list[Ended]:
     """Move collected bad rows to `rejected/`; returns the files that can follow.
 
     The rows go first: once the file itself has gone, nothing would show that they still have to.
     """
     ready: list[Ended] = []
-    trouble: Unavailable | None = None
     for item in group:
         try:
             await _keep_rows(tools, item)
             ready.append(item)
         except Unavailable as error:
-            trouble = error
-    return ready, trouble
+            stuck.append((item, error))
+    return ready
 
 
 async def _keep_rows(tools: Tools, item: Ended) -> None:
@@ -156,7 +165,16 @@ async def _keep_rows(tools: Tools, item: Ended) -> None:
         reach(Step.ROWS_KEPT)
 
 
-async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Move], Unavailable | None]:
+def _is_copy(tools: Tools, item: Ended) -> bool:
+    """Tell whether a file may be removed because a zip has it.
+
+    Nothing that lies in the data folder is a copy of ours, whatever a ledger of an earlier version says of it.
+    """
+    dropped = item.path.startswith(os.path.join(tools.paths.data, ""))  # noqa: PTH118 - any bytes are a name
+    return item.zip_sha256 is not None and not dropped
+
+
+async def _delete_copies(tools: Tools, items: Sequence[Ended], stuck: _Stuck) -> list[Move]:
     """Remove scratch copies of a zip's members, which the zip itself keeps; their bad rows are kept beside others'."""
     moves: list[Move] = []
     for start in range(0, len(items), _GROUP):
@@ -166,12 +184,16 @@ async def _delete_copies(tools: Tools, items: Sequence[Ended]) -> tuple[list[Mov
                 await _keep_rows(tools, item)
             await to_thread.run_sync(_unlink_all, [item.path for item in group])
             reach(Step.COPIES_DELETED)
-        except Unavailable as error:
-            return moves, error
-        except OSError as error:
-            return moves, Unavailable(f"a scratch copy cannot be removed: {error.strerror}", where=str(tools.scratch))
+        except (Unavailable, OSError) as error:
+            trouble = error if isinstance(error, Unavailable) else _cannot_delete(error, tools.scratch)
+            stuck.extend((item, trouble) for item in items[start:])
+            return moves
         moves += [Move(item.id, None) for item in group]
-    return moves, None
+    return moves
+
+
+def _cannot_delete(error: OSError, scratch: Path) -> Unavailable:
+    return Unavailable(f"a scratch copy cannot be removed: {error.strerror}", where=str(scratch))
 
 
 def _unlink_all(paths: Sequence[str]) -> None:
@@ -179,22 +201,28 @@ def _unlink_all(paths: Sequence[str]) -> None:
         Path(path).unlink(missing_ok=True)
 
 
-async def _move_other_parts(tools: Tools, ended: Sequence[Ended]) -> tuple[list[Ended], Unavailable | None]:
+async def _move_other_parts(tools: Tools, ended: Sequence[Ended]) -> tuple[list[Ended], _Stuck]:
     """Move the parts of split zips but the first, the last one first: while the first is there, so are all to move."""
     ready: list[Ended] = []
-    trouble: Unavailable | None = None
+    stuck: _Stuck = []
     for item in ended:
         try:
-            if is_part(item.path):
-                _check(item)
-                for part in reversed(list_parts(item.path)[1:]):
-                    await move_file(part, _folder_of(tools, item), PurePath(part).name)
-            ready.append(item)
+            new_name = ""
+            if item.is_split:
+                check_same(item)
+                folder, parts = _folder_of(tools, item), list_parts(item.path)
+                names = await to_thread.run_sync(name_parts, parts, folder, item.stamp)
+                for part, name in reversed(list(zip(parts, names, strict=True))[1:]):
+                    await move_file(part, folder, name)
+                new_name = names[0]
+            ready.append(replace(item, new_name=new_name))
         except FileNotFoundError:
             ready.append(item)
+        except OSError as error:
+            stuck.append((item, await to_thread.run_sync(explain_move, error, item.path, _folder_of(tools, item))))
         except Unavailable as error:
-            trouble = error
-    return ready, trouble
+            stuck.append((item, error))
+    return ready, stuck
 
 
 def _folder_of(tools: Tools, item: Ended) -> Path:
@@ -203,32 +231,11 @@ def _folder_of(tools: Tools, item: Ended) -> Path:
     return tools.ingested_zips if judge(PurePath(PurePath(item.path).name)).kind is Kind.ZIP else tools.ingested
 
 
-def _find_moved(item: Ended, folder: Path, name: str) -> Move:
-    """Say where a file is that is not (as it was) in the data folder: an earlier try may have moved it."""
-    stem = name.removesuffix(".csv")
-    replaced = os.path.lexists(item.path)
-    if folder.is_dir():
-        if not replaced:
-            forget_draft(item.path, folder)
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name == name or entry.name.startswith(f"{stem}."):
-                    status = entry.stat(follow_symlinks=False)
-                    renamed = (status.st_dev, status.st_ino) == (item.stamp.device, item.stamp.inode)
-                    # A copy to another file system keeps size and time of modification, to the nanosecond.
-                    alike = (status.st_size, status.st_mtime_ns) == (item.stamp.size, item.stamp.mtime_ns)
-                    if renamed or (alike and not replaced):
-                        return Move(item.id, os.fsencode(entry.path))
-    if replaced:
-        return Move(item.id, None, "replaced in the data folder before it was moved")
-    return Move(item.id, None, "it was gone before it could be moved")
-
-
 async def _put_away(tools: Tools, item: Ended) -> Move:
     """Refuse a file, or delete one that has no data row at all."""
-    name = shorten(PurePath(item.path).name)
+    name = shorten(item.target)
     try:
-        await to_thread.run_sync(_check, item)
+        await to_thread.run_sync(check_same, item)
         if item.ending is FileState.EMPTY:
             reach(Step.DELETING)
             await to_thread.run_sync(os.unlink, item.path)
@@ -237,35 +244,22 @@ async def _put_away(tools: Tools, item: Ended) -> Move:
         rows = rows_path(tools, item.id)
         has_rows = await to_thread.run_sync(rows.exists)
         facts: dict[str, object] = {"rows_rejected": item.rows_rejected}
-        if sha256 := zip_of_copy(item.path):
-            facts["zip"] = await tools.patiently(partial(tools.ledger.zips.name_of, sha256))
+        if item.zip_sha256 is not None:
+            facts["zip"] = await tools.patiently(partial(tools.ledger.zips.name_of, item.zip_sha256))
         refusal = Refusal(item.reason, facts, rows if has_rows else None)
         target = await reject_file(item.path, tools.paths.rejected, name, refusal)
         return Move(item.id, os.fsencode(target))
     except FileNotFoundError:
-        return await to_thread.run_sync(_find_moved, item, tools.paths.rejected, name)
+        return await to_thread.run_sync(_find_refused, item, tools.paths.rejected, name)
     except OSError as error:
-        raise Unavailable(
-            f"a file cannot be put away: {error.strerror}", where=item.path, remedy="It is tried again"
-        ) from error
+        raise await to_thread.run_sync(explain_move, error, item.path, tools.paths.rejected) from error
 
 
-def _check(item: Ended) -> None:
-    """Make sure that a file is the one whose end was decided.
-
-    Raises:
-        FileNotFoundError: it is gone, or another one.
-    """
-    if is_part(item.path):
-        # The recorded stamp is that of all parts together, and some may have moved in an earlier try.
-        status = os.lstat(item.path)
-        if (status.st_dev, status.st_ino) != (item.stamp.device, item.stamp.inode):
-            raise FileNotFoundError(errno.ENOENT, "it was replaced", item.path)
-        return
+def _find_refused(item: Ended, rejected: Path, name: str) -> Move:
     try:
-        os.close(open_drop(item.path, item.stamp))
-    except PermissionError:
-        return  # A refused name may be unreadable; the move needs no right to read.
+        return find_moved(item, rejected, name)
+    except OSError as error:
+        raise explain_move(error, item.path, rejected) from error
 
 
 def shorten(name: str) -> str:
@@ -298,9 +292,20 @@ def _report(tools: Tools, ended: Sequence[Ended], moves: Sequence[Move]) -> None
             to=os.fsdecode(move.moved_to) if move.moved_to else None,
             reason=reason or None,
         )
-        tools.listener.file_finished(
-            FileResult(item.name, item.ending, item.rows_accepted, item.rows_rejected, item.rows_odd, reason)
-        )
+        tools.listener.file_finished(_result(item, reason))
+
+
+def _result(item: Ended, reason: str) -> FileResult:
+    return FileResult(
+        item.name,
+        item.ending,
+        item.rows_accepted,
+        item.rows_rejected,
+        item.rows_odd,
+        reason,
+        path=os.fsencode(item.path),
+        loaded_now=item.loaded_now,
+    )
 
 
 async def finish_left_over(tools: Tools, selection: Selection) -> None:
@@ -330,4 +335,6 @@ def _ended(record: FileRecord) -> Ended:
         record.rows_accepted,
         record.rows_rejected,
         series=record.series,
+        loaded_now=False,
+        zip_sha256=record.zip_sha256,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from feefifod.catalog import ClaimedFile
+    from feefifod.ingest.unwrap import Unwrapper
 
 _HEAD_BYTES: Final = 64 * 1024
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -42,6 +43,7 @@ class Inspection:
         refusal: why it is refused as a whole.
         gone: it is not the file that was claimed any more, and why.
         unreadable: what the system says when it is read.
+        unwrapped: the scratch file with what is inside of it; None when nothing is around its candles.
     """
 
     file: ClaimedFile
@@ -52,14 +54,22 @@ class Inspection:
     refusal: str = ""
     gone: str = ""
     unreadable: str = ""
+    unwrapped: ClaimedFile | None = None
+
+    @property
+    def content(self) -> ClaimedFile:
+        """The file that is read: itself, or what is inside of it."""
+        return self.unwrapped or self.file
 
 
-async def inspect_files(files: Sequence[ClaimedFile], limiter: anyio.CapacityLimiter) -> list[Inspection]:
+async def inspect_files(
+    files: Sequence[ClaimedFile], limiter: anyio.CapacityLimiter, unwrapper: Unwrapper
+) -> list[Inspection]:
     """Look into files, many small ones per thread hop; the results come in the order of `files`."""
     results: dict[int, list[Inspection]] = {}
 
     async def work(place: int, job: Sequence[ClaimedFile]) -> None:
-        results[place] = await to_thread.run_sync(_inspect_some, job, limiter=limiter)
+        results[place] = await to_thread.run_sync(_inspect_some, job, unwrapper, limiter=limiter)
 
     async with anyio.create_task_group() as jobs:
         for place, job in enumerate(_divide(files)):
@@ -80,8 +90,21 @@ def _divide(files: Sequence[ClaimedFile]) -> Iterator[list[ClaimedFile]]:
         yield job
 
 
-def _inspect_some(files: Sequence[ClaimedFile]) -> list[Inspection]:
-    return [inspect_file(file) for file in files]
+def _inspect_some(files: Sequence[ClaimedFile], unwrapper: Unwrapper) -> list[Inspection]:
+    return [_inspect_wrapped(file, unwrapper) if file.wrapping else inspect_file(file) for file in files]
+
+
+def _inspect_wrapped(file: ClaimedFile, unwrapper: Unwrapper) -> Inspection:
+    """Take off what is around a file's candles, and look into what was inside."""
+    try:
+        unwrapped = unwrapper.unwrap(file)
+    except FileNotFoundError as error:
+        return Inspection(file, gone=error.strerror or str(error))
+    except OSError as error:
+        return Inspection(file, unreadable=error.strerror or str(error))
+    except BadInput as error:
+        return Inspection(file, refusal=str(error))
+    return replace(inspect_file(unwrapped), file=file, unwrapped=unwrapped)
 
 
 def inspect_file(file: ClaimedFile) -> Inspection:

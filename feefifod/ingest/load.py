@@ -14,6 +14,7 @@ import structlog
 from feefifod.discover import open_drop
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.contest import SeriesKey, contest
+from feefifod.sink import send_in_steps
 from feefifod.sweep import Irregular, Slab, Sweep, SweepFile, Unreadable, Window
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Load:
     """The loading of one claim.
 
     Attributes:
+        long: it lets small loads go first.
         merged: rows that lost to a row of another file of the batch, by series.
         contested: series of which other files have loaded rows within the range of these.
         irregular: files that left on the way because they have to be put in order first.
@@ -60,6 +62,7 @@ class Load:
     claim: Claim
     lane: Lane
     sweep: Sweep
+    long: bool = False
     merged: dict[str, int] = field(default_factory=dict)
     irregular: set[int] = field(default_factory=set)
     unreadable: dict[int, str] = field(default_factory=dict)
@@ -76,6 +79,7 @@ class Load:
         """
         if self.sweep.start_seconds is not None:
             self.merged = dict(self.claim.merged)
+        self.sweep.partitioning = self.tools.client.partitioning(self.tools.questdb.table)
         try:
             await self._release(await self.sweep.open())
             await self._find_contested()
@@ -106,6 +110,8 @@ class Load:
             # Room first: a window that waits here would be one more in memory.
             await room.acquire()
             async for window in inbox:
+                if self.long:
+                    await self.tools.way.give()
                 sending = Sending(window)
                 del window
                 self._sending.append(sending)
@@ -126,7 +132,9 @@ class Load:
                 frame = await contest(self.tools, frame, self.contested)
             if frame is not None:
                 reach(Step.SENDING)
-                receipt = await self.lane.send(frame)
+                receipt = await send_in_steps(
+                    self.lane, frame, self.tools.client, self.tools.questdb.table, self.tools.patiently
+                )
                 reach(Step.ACKNOWLEDGED)
                 structlog.get_logger().debug(
                     "window_sent",
@@ -184,7 +192,7 @@ def make_sweep(
     """Prepare the sweep of a claim's files."""
     files = []
     for inspection in inspections:
-        file, head = inspection.file, inspection.head
+        file, head = inspection.content, inspection.head
         if head is None:
             continue
         files.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from feefifod.ingest.ignored import Ignored
 from feefifod.model import FileState
 
 if TYPE_CHECKING:
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """How a file ended in this process; `waiting` when it was given back."""
+    """How a file ended in this process; `waiting` when it was given back.
+
+    Attributes:
+        loaded_now: False when an earlier process has loaded it, and this one has only found it or moved it.
+        stuck: its end is recorded, and it still lies where it was dropped, for this reason.
+    """
 
     name: str
     state: FileState
@@ -21,6 +27,9 @@ class FileResult:
     rows_rejected: int = 0
     rows_odd: int = 0
     reason: str = ""
+    path: bytes = b""
+    loaded_now: bool = True
+    stuck: str = ""
 
     @property
     def failed(self) -> bool:
@@ -30,15 +39,28 @@ class FileResult:
 
 @dataclass(slots=True)
 class Summary:
-    """All results of a run of ingestion."""
+    """All results of a run of ingestion.
+
+    Attributes:
+        stuck: files whose end is recorded and that could not be moved, by their path.
+        ignored: what lies in the data folder and is left alone. closed: folders there that cannot be looked into.
+    """
 
     results: list[FileResult] = field(default_factory=list)
+    stuck: dict[bytes, FileResult] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
+    closed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> list[FileResult]:
+        """All results, and the stuck files that were loaded or decided in this run."""
+        return self.results + [result for result in self.stuck.values() if result.loaded_now]
 
     @property
     def failed(self) -> bool:
         """Whether any file failed or any work could not be done."""
-        return bool(self.troubles) or any(result.failed for result in self.results)
+        return bool(self.troubles or self.stuck) or any(result.failed for result in self.results)
 
 
 class Listener(Protocol):
@@ -52,6 +74,9 @@ class Listener(Protocol):
 
     def file_finished(self, result: FileResult) -> None:
         """A file has ended."""
+
+    def file_stuck(self, result: FileResult) -> None:
+        """The end of a file is recorded, and it cannot be moved now; its `stuck` says why."""
 
     def trouble(self, error: FeefifodError, attempt: int) -> None:
         """Something is away or in the way; it is tried again."""
@@ -67,6 +92,9 @@ class SilentListener:
         """Do nothing."""
 
     def file_finished(self, result: FileResult) -> None:
+        """Do nothing."""
+
+    def file_stuck(self, result: FileResult) -> None:
         """Do nothing."""
 
     def trouble(self, error: FeefifodError, attempt: int) -> None:

@@ -1,15 +1,16 @@
 """Unpacking a zip's members into scratch space, as many at a time as the disk has room for.
 
-Members lie in `scratch/zips/<SHA-256 of the zip>/<portion>/<member>`; the ledger reads from that path which zip a
-file is from. A portion is hidden until it is whole. Its name holds the boot of the machine: what was written
-before a power cut is not trusted, and unpacked again.
+Members lie on a shelf, `scratch/zips/<SHA-256 of the zip>/<portion>/<member>`. What is found on the shelf is said to be
+a copy; no path of any other place is ever taken for one. A portion is hidden until it is whole. Its name holds the boot
+of the machine: what was written before a power cut is not trusted, and unpacked again.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,7 @@ from anyio import to_thread
 from feefifod.discover import Found, copy_member, scan
 from feefifod.errors import BadInput, Unavailable
 from feefifod.failpoint import Step, reach
+from feefifod.model import Membership
 
 if TYPE_CHECKING:
     import zipfile
@@ -29,15 +31,8 @@ if TYPE_CHECKING:
 
     from feefifod.discover import Member
 
-_COPY: Final = re.compile(r".*/scratch/zips/(?P<zip>[0-9a-f]{64})/[^/]+/(?P<member>.+)", re.DOTALL)
 _ZIP_FOLDER: Final = re.compile(r"[0-9a-f]{64}")
 _JOB_BYTES: Final = 64 * 1024 * 1024
-
-
-def zip_of_copy(path: str) -> bytes | None:
-    """Return the SHA-256 of the zip that a scratch copy is from; None for any other file."""
-    copy = _COPY.fullmatch(path)
-    return bytes.fromhex(copy["zip"]) if copy else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +50,18 @@ class Shelf:
         return [found for folder in self._folders() for found in self.find_of(folder)]
 
     def find_of(self, folder: Path) -> list[Found]:
-        """Return the members of one zip that are unpacked and can be trusted."""
+        """Return the members of one zip that are unpacked and can be trusted, each with what it is a copy of."""
+        sha256 = bytes.fromhex(folder.name)
         portions = [path for path in sorted(folder.glob(f"{boot_name()}-*")) if path.is_dir()]
-        return [found for portion in portions for found in scan(str(portion))]
+        return [
+            replace(found, membership=Membership(sha256, os.path.relpath(found.path, portion)))
+            for portion in portions
+            for found in scan(str(portion))
+        ]
 
     def places(self, sha256: bytes) -> set[str]:
         """Return which members of a zip are unpacked."""
-        copies = (_COPY.fullmatch(found.path) for found in self.find_of(self.folder(sha256)))
-        return {copy["member"] for copy in copies if copy}
+        return {found.membership.place for found in self.find_of(self.folder(sha256)) if found.membership}
 
     def tidy(self, sha256: bytes) -> None:
         """Remove what was left half unpacked, or before the machine was started anew. For the zip's owner alone."""

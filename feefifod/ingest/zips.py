@@ -21,13 +21,14 @@ from anyio import to_thread
 
 from feefifod.catalog import LeaseLost
 from feefifod.catalog.ledger import RENEW_SECONDS
-from feefifod.discover import join_parts, open_drop, open_zip, read_contents, read_sums, zip_name
+from feefifod.discover import is_blank, join_parts, open_drop, open_zip, read_contents, read_sums, zip_name
 from feefifod.errors import BadInput, FeefifodError, Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.candidates import show_name
-from feefifod.ingest.finish import Ended, carry_out
+from feefifod.ingest.finish import carry_out
 from feefifod.ingest.load import Stopped
 from feefifod.ingest.unpack import Shelf, choose_portion, unpack
+from feefifod.ingest.whereabouts import Ended
 from feefifod.ingest.zip_plan import Plan, compare_manifest
 from feefifod.model import FileState
 from feefifod.pulse import beat, working
@@ -176,6 +177,9 @@ class ZipStep:
 
     async def _run(self) -> tuple[bool, str]:
         tools, zips = self.tools, self.tools.ledger.zips
+        if await to_thread.run_sync(is_blank, self.found.parts):
+            await self._end(FileState.EMPTY, "there is no file in it")
+            return True, ""
         sha256 = self.claim.sha256 or await self._hash()
         if await tools.patiently(partial(zips.is_known, self.claim, sha256, self.table_id)):
             await self._end(FileState.DUPLICATE, "its content is in the table already")
@@ -269,7 +273,7 @@ class ZipStep:
     async def _end(self, state: FileState, reason: str, members: int | None = None) -> None:
         """Record what becomes of the zip, and do it."""
         tools, stamp = self.tools, self.found.stamp
-        table_id = None if state is FileState.REJECTED else self.table_id
+        table_id = None if state in (FileState.REJECTED, FileState.EMPTY) else self.table_id
         mark = tools.ledger.zips.mark_ending
         marked = await tools.patiently(partial(mark, self.claim, state, reason, table_id=table_id, members=members))
         if not marked or stamp is None:

@@ -23,6 +23,7 @@ _NUMERAL: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _OTHER_ENDS: Final = ((";", "semicolons"), ("\t", "tabs"), ("\\t", "tabs"), ("|", "vertical bars"))
 _OFF_GRID: Final = "time is not on the grid"
 _UNIT_FACTORS: Final = {"milliseconds": "1,000", "microseconds": "1,000,000", "nanoseconds": "1,000,000,000"}
+_ROW_REMEDY: Final = "A row is time,open,high,low,close,volume,trades"
 _HEADER_REMEDY: Final = (
     "Put a first line above the rows that names the columns, as time,open,high,low,close,vwap,volume,trades"
 )
@@ -96,7 +97,8 @@ def diagnose(examples: Sequence[Reject], interval_minutes: int, *, all_rows: boo
     if "field" in reason:
         guesses = _explain_fields(texts)
         by_header = bool(examples[0].header) or "header" in reason
-        plain = BadInput(reason, remedy="" if by_header else _HEADER_REMEDY)
+        wide = _most(text.count(",") >= 5 for text in texts)
+        plain = BadInput(reason, remedy="" if by_header else _HEADER_REMEDY if wide else _ROW_REMEDY)
     elif "not a plain decimal number" in reason:
         guesses = _explain_numbers(texts, reason)
     else:
@@ -130,7 +132,7 @@ def _explain_fields(texts: Sequence[str]) -> Iterator[_Guess]:
     )
     yield (
         "its lines are not separated by commas",
-        "A row is time,open,high,low,close,volume,trades",
+        _ROW_REMEDY,
         _most("," not in text for text in texts),
     )
 

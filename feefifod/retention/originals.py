@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
-from feefifod.archive import PACKED_SUFFIX, hash_packed, pack_file, sync_folders
+from feefifod.archive import pack_file, sync_folders, unwrap
 from feefifod.discover import list_parts, open_drop
+from feefifod.errors import BadInput
+from feefifod.parse.names import judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,7 @@ def measure(place: str) -> int:
 
 
 def holds(place: str, sha256: bytes) -> bool:
-    """Tell whether a file, a packed one or a zip with all its parts, holds this content.
+    """Tell whether a file, as it is or inside of what its name says, or a zip with all its parts, holds this content.
 
     Raises:
         OSError: it is gone or cannot be read.
@@ -47,13 +49,19 @@ def holds(place: str, sha256: bytes) -> bool:
     parts = list_parts(place)
     if _hash(parts) == sha256:
         return True
-    if len(parts) > 1 or not place.endswith(PACKED_SUFFIX):
+    wrapping = judge(PurePath(PurePath(place).name)).wrapping
+    if len(parts) > 1 or not wrapping:
         return False
     fd = open_drop(place)
+    digest = hashlib.sha256()
     try:
-        return hash_packed(fd) == sha256
+        for piece in unwrap(fd, wrapping):
+            digest.update(piece)
+    except BadInput:
+        return False
     finally:
         os.close(fd)
+    return digest.digest() == sha256
 
 
 def _hash(parts: Sequence[str]) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from feefifod.servers.daemon_lock import DaemonInfo, hold_daemon, read_daemon
 from feefifod.servers.pair import Endpoints, Servers, keep_up, take_down, use_servers
-from feefifod.servers.status import PairStatus, ServerStatus, describe_access, look
+from feefifod.servers.starting import Start, explain_absence, find_start
+from feefifod.servers.status import PairStatus, ServerStatus, describe_access, find_embedded_questdb, look
 
 __all__ = [
     "DaemonInfo",
@@ -12,7 +13,11 @@ __all__ = [
     "PairStatus",
     "ServerStatus",
     "Servers",
+    "Start",
     "describe_access",
+    "explain_absence",
+    "find_embedded_questdb",
+    "find_start",
     "hold_daemon",
     "keep_up",
     "look",

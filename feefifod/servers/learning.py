@@ -20,6 +20,7 @@ from feefifod.servers.artifact import find_learnt, keep_learnt, provide_questdb
 from feefifod.servers.folder import prepare_state
 from feefifod.servers.locks import try_lock
 from feefifod.servers.questdb import QuestDB
+from feefifod.servers.starting import Say
 
 _LEARN_SECONDS: Final = 90.0
 _ANY_PORTS: Final = EmbeddedSettings(http_port=0, pg_wire_port=0, health_port=0, postgres_port=0)
@@ -39,18 +40,18 @@ class _Trial(QuestDB):
         return [line[0], f"-XX:AOTCacheOutput={self.output}", *line[1:]], environment
 
 
-async def learn_start(spare: Path) -> None:
+async def learn_start(spare: Path, say: Say) -> None:
     """Learn how QuestDB starts, unless that is known, or another command is about it; takes as long as two starts.
 
     Without it QuestDB starts just the same, only slower: what goes wrong here is logged, and tried again next time.
 
     Args:
-        spare: see `provide_questdb`.
+        spare, say: see `provide_questdb`.
 
     Raises:
         Unavailable, ConfigError: there is no QuestDB.
     """
-    jar = await provide_questdb(spare)
+    jar = await provide_questdb(spare, say)
     if await anyio.to_thread.run_sync(find_learnt, jar) is not None:
         return
     lock = try_lock(jar.with_name("learn.lock"))
@@ -60,6 +61,7 @@ async def learn_start(spare: Path) -> None:
         for killed in jar.parent.glob("learn-*/"):
             await _remove(_Trial(killed.resolve()))
         structlog.get_logger().info("learning how QuestDB starts, once")
+        say("learning how QuestDB starts, once")
         trial = _Trial(prepare_state(Path(tempfile.mkdtemp(prefix="learn-", dir=jar.parent))), _ANY_PORTS)
         try:
             with anyio.fail_after(_LEARN_SECONDS):

@@ -13,16 +13,18 @@ from typing import Final, NoReturn
 import anyio
 import structlog
 
-from feefifod.config.settings import EmbeddedSettings
+from feefifod.config.settings import EmbeddedSettings, QuestDBSettings
 from feefifod.errors import FeefifodError, Unavailable
+from feefifod.servers.artifact import require_installed
 from feefifod.servers.folder import prepare_state
 from feefifod.servers.learning import learn_start
 from feefifod.servers.locks import hold
 from feefifod.servers.postgres import PostgreSQL
 from feefifod.servers.process import trim_log
-from feefifod.servers.questdb import QuestDB
+from feefifod.servers.questdb import USER, QuestDB
 from feefifod.servers.server import START_SECONDS, Server
-from feefifod.servers.status import PairStatus, look
+from feefifod.servers.starting import ORDINARY, announce_start
+from feefifod.servers.status import PairStatus, look, sign_in
 from feefifod.servers.users import Seat, list_users, sweep_dead
 
 _NOTICE_SECONDS: Final = 0.5
@@ -37,6 +39,7 @@ class Endpoints:
 
     Attributes:
         questdb_url: `http://127.0.0.1:PORT`, no password.
+        questdb_user, questdb_password: for its HTTP and its PostgreSQL wire; the latter is not for logs.
         postgres_dsn: with the password; not for logs.
         import_dir: the SQL import root of the embedded QuestDB, a folder that both sides see.
     """
@@ -44,6 +47,12 @@ class Endpoints:
     questdb_url: str
     postgres_dsn: str = field(repr=False)
     import_dir: Path
+    questdb_user: str = ""
+    questdb_password: str = field(default="", repr=False)
+
+    def admit(self, questdb: QuestDBSettings) -> QuestDBSettings:
+        """Complete the section of an embedded QuestDB with where it is and what lets us in."""
+        return sign_in(questdb, self.questdb_url, self.questdb_user, self.questdb_password)
 
 
 class Servers:
@@ -90,20 +99,31 @@ class Servers:
                 log.warning("server does not come back yet", error=str(error), again_in_seconds=round(pause, 1))
 
     async def _start(self) -> None:
-        if self._questdb in self._wanted and self._questdb.running() is None:
-            await learn_start(self._state / "cache")
+        require_installed(questdb=self._questdb in self._wanted, postgres=self._postgres in self._wanted)
+        if all(server.running() for server in self._wanted):
+            await self._join()
+        else:
+            with announce_start(self._state) as say:
+                if self._questdb in self._wanted and self._questdb.running() is None:
+                    await learn_start(self._state / "cache", say)
+                say(ORDINARY)
+                await self._join()
+        questdb, postgres = self._questdb.last_record(), self._postgres.last_record()
+        self._endpoints = Endpoints(
+            questdb_url=self._questdb.url(questdb.ports) if questdb and self._questdb in self._wanted else "",
+            postgres_dsn=self._postgres.dsn(postgres.ports) if postgres and self._postgres in self._wanted else "",
+            import_dir=self._questdb.import_dir,
+            questdb_user=USER if self._questdb in self._wanted else "",
+            questdb_password=self._questdb.password.read() if self._questdb in self._wanted else "",
+        )
+
+    async def _join(self) -> None:
         async with _transition(self._state):
             users = self._state / "servers" / "users"
             sweep_dead(users)
             self._seat = Seat(users)
             shared = len(list_users(users)) > 1
             await _together(*(partial(server.ensure, shared=shared) for server in self._wanted))
-        questdb, postgres = self._questdb.last_record(), self._postgres.last_record()
-        self._endpoints = Endpoints(
-            questdb_url=self._questdb.url(questdb.ports) if questdb and self._questdb in self._wanted else "",
-            postgres_dsn=self._postgres.dsn(postgres.ports) if postgres and self._postgres in self._wanted else "",
-            import_dir=self._questdb.import_dir,
-        )
 
     async def _leave(self) -> None:
         seat = self._seat

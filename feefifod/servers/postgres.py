@@ -13,9 +13,12 @@ from typing import ClassVar, Final
 
 from anyio import to_thread
 
+from feefifod.config.settings import EmbeddedSettings
 from feefifod.errors import Unavailable
 from feefifod.servers.account import Account, choose_account
 from feefifod.servers.artifact import find_postgres
+from feefifod.servers.nameless import tools_for_us
+from feefifod.servers.password import Password
 from feefifod.servers.ports import HOST
 from feefifod.servers.process import clean_environment
 from feefifod.servers.server import Server
@@ -34,18 +37,20 @@ class PostgreSQL(Server):
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # Its "fast" shutdown: does not wait for clients.
     stop_seconds: ClassVar[float] = 10.0
 
+    def __init__(self, state: Path, settings: EmbeddedSettings | None = None) -> None:
+        super().__init__(state, settings)
+        # In the format of libpq's password file, so that psql can be told where it is instead of what it is.
+        self.password = Password(state / "servers" / "postgres.password", "*:*:*:*:")
+
     @property
     def folder(self) -> Path:
         return self.state / "postgres" / "data"
 
-    @property
-    def _password_path(self) -> Path:
-        # In the format of libpq's password file, so that psql can be told where it is instead of what it is.
-        return self.state / "servers" / "postgres.password"
-
     def dsn(self, numbers: dict[str, int]) -> str:
         """Say where it is, password included."""
-        return f"postgresql://{_NAME}:{self._read_password()}@{HOST}:{numbers['postgres_port']}/{_NAME}"
+        place = f"{HOST}:{numbers['postgres_port']}/{_NAME}"
+        # Without TLS, which it has not, no certificate of the user's home is looked for.
+        return f"postgresql://{_NAME}:{self.password.read()}@{place}?sslmode=disable"
 
     def url(self, numbers: dict[str, int]) -> str:
         return f"postgresql://{_NAME}@{HOST}:{numbers['postgres_port']}/{_NAME}"
@@ -58,7 +63,7 @@ class PostgreSQL(Server):
             "PGPORT": str(numbers["postgres_port"]),
             "PGUSER": _NAME,
             "PGDATABASE": _NAME,
-            "PGPASSFILE": str(self._password_path),
+            "PGPASSFILE": str(self.password.path),
         }
 
     @property
@@ -78,11 +83,14 @@ class PostgreSQL(Server):
                 shutil.rmtree(stale, ignore_errors=True)
         if not self.folder.exists():
             self._make_data(account, parent)
-        elif not self._password_path.exists():
+        elif not self.password.path.exists():
             # A lost password is healed: the data is complete and must not be lost with it.
-            password = secrets.token_urlsafe(24)
-            self._run(account, self._single_user(self.folder), f"ALTER ROLE {_NAME} PASSWORD '{password}';\n")
-            self._write_password(password)
+            password = self.password.read() or secrets.token_hex(24)
+            with tools_for_us(find_postgres(), parent) as tools:
+                self._run(
+                    account, self._single_user(tools, self.folder), f"ALTER ROLE {_NAME} PASSWORD '{password}';\n"
+                )
+            self.password.write(password)
         # Nothing of an earlier server lives (`Server.stop` saw to it), so its lock file is stale. PostgreSQL itself
         # would be deceived by a recycled pid, as they are common in containers.
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
@@ -91,22 +99,24 @@ class PostgreSQL(Server):
     def _make_data(self, account: Account, parent: Path) -> None:
         """Make the data under another name, so that an interrupted attempt is never taken for it."""
         new = parent / f"new-{secrets.token_hex(4)}"
-        if not self._password_path.exists():
-            self._write_password(secrets.token_urlsafe(24))
-        initdb = [str(find_postgres() / "initdb"), "-D", str(new), "-U", _NAME, "-E", "UTF8", "--locale=C"]
-        with tempfile.NamedTemporaryFile(prefix="new-", dir=parent) as secret:
-            secret.write(self._read_password().encode())
+        self.password.provide()
+        flags = ["-D", str(new), "-U", _NAME, "-E", "UTF8", "--locale=C"]
+        with (
+            tools_for_us(find_postgres(), parent) as tools,
+            tempfile.NamedTemporaryFile(prefix="new-", dir=parent) as secret,
+        ):
+            secret.write(self.password.read().encode())
             secret.flush()
             if (owner := parent.stat()).st_uid != os.geteuid():
                 os.fchown(secret.fileno(), owner.st_uid, owner.st_gid)
             arguments = ["-A", "scram-sha-256", f"--pwfile={secret.name}", "--no-instructions"]
-            self._run(account, [*initdb, *arguments])
-        self._run(account, self._single_user(new), f"CREATE DATABASE {_NAME};\n")
+            self._run(account, [str(tools / "initdb"), *flags, *arguments])
+            self._run(account, self._single_user(tools, new), f"CREATE DATABASE {_NAME};\n")
         new.rename(self.folder)
 
     @staticmethod
-    def _single_user(data: Path) -> list[str]:
-        return [str(find_postgres() / "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "template1"]
+    def _single_user(tools: Path, data: Path) -> list[str]:
+        return [str(tools / "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "template1"]
 
     def _run(self, account: Account, command: list[str], text: str = "") -> None:
         # A session of its own: Ctrl-C is for us to see, who then leave an attempt that the next start clears away.
@@ -131,15 +141,6 @@ class PostgreSQL(Server):
             said = (result.stdout + result.stderr).decode("utf-8", "backslashreplace").strip().splitlines()[-5:]
             raise Unavailable("PostgreSQL's data cannot be made:\n" + "\n".join(said), where=str(self.folder))
 
-    def _write_password(self, password: str) -> None:
-        temporary = self._password_path.with_suffix(".tmp")
-        with open(temporary, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(f"*:*:*:*:{password}\n")
-        temporary.replace(self._password_path)
-
-    def _read_password(self) -> str:
-        return self._password_path.read_text(encoding="ascii").strip().rpartition(":")[2]
-
     async def command(self, numbers: dict[str, int]) -> tuple[list[str], dict[str, str]]:
         options = {
             "listen_addresses": HOST,
@@ -157,7 +158,7 @@ class PostgreSQL(Server):
 
     def answers(self, numbers: dict[str, int]) -> bool:
         place = ["-h", HOST, "-p", str(numbers["postgres_port"]), "-U", _NAME, "-d", _NAME]
-        environment = {"PGPASSFILE": str(self._password_path), "PGCONNECT_TIMEOUT": "3"}
+        environment = {"PGPASSFILE": str(self.password.path), "PGCONNECT_TIMEOUT": "3", "PGSSLMODE": "disable"}
         try:
             result = subprocess.run(
                 [str(find_postgres() / "psql"), "-X", "-w", *place, "-Atc", "select 1"],

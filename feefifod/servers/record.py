@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 
@@ -18,6 +18,8 @@ class Record:
         started: ISO 8601, UTC.
         version: of the server.
         folder: its data; a moved state folder does not fit its old servers.
+        password: a digest of the password that it was started with, empty for one that asks for none, as those of
+            older versions.
     """
 
     pid: int
@@ -26,13 +28,17 @@ class Record:
     started: str
     version: str
     folder: str
+    password: str = ""
 
 
 def read_record(path: Path) -> Record | None:
     """Read a record; None when there is none or it cannot be understood."""
     try:
-        return Record(**json.loads(path.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+        content = json.loads(path.read_bytes())
+        # What a newer version wrote may hold more.
+        known = {field.name for field in fields(Record)}
+        return Record(**{name: value for name, value in content.items() if name in known})
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return None
 
 

@@ -73,6 +73,10 @@ class Server(ABC):
     def url(self, numbers: dict[str, int]) -> str:
         """Say where it is, without any password."""
 
+    def _digest_password(self) -> str:
+        """Name the password that it is started with, if another one makes another start necessary."""
+        return ""
+
     def last_record(self) -> Record | None:
         """Read what was last started, alive or not."""
         return read_record(self._record_path)
@@ -192,6 +196,7 @@ class Server(ABC):
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             version=self.version,
             folder=str(self.folder),
+            password=self._digest_password(),
         )
         write_record(self._record_path, record)
         return record

@@ -6,21 +6,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from feefifod.config.settings import QuestDBSettings
 from feefifod.servers.folder import explain_closed
 from feefifod.servers.postgres import PostgreSQL
-from feefifod.servers.questdb import QuestDB
+from feefifod.servers.questdb import USER, QuestDB
 from feefifod.servers.server import Server
 from feefifod.servers.users import list_users
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """A running server: its pid, its URL without password, since when it runs, and its version."""
+    """A running server.
+
+    Attributes:
+        url: without password.
+        user, password_file: how to sign in; empty where an older version started one that lets everybody in.
+    """
 
     pid: int
     url: str
     since: datetime
     version: str
+    user: str
+    password_file: str
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,8 @@ def look(state: Path) -> PairStatus:
     with explain_closed(state):
         real = state.resolve()
         return PairStatus(
-            questdb=_look_at(QuestDB(real)),
-            postgres=_look_at(PostgreSQL(real)),
+            questdb=_look_at(questdb := QuestDB(real), questdb.password.path),
+            postgres=_look_at(postgres := PostgreSQL(real), postgres.password.path),
             users=list_users(real / "servers" / "users"),
             kept_up=(real / "servers" / "keep").exists(),
         )
@@ -67,12 +77,44 @@ def describe_access(state: Path) -> dict[str, str]:
         if (record := postgres.running()) is not None:
             variables |= postgres.variables(record.ports)
         if (record := questdb.running()) is not None:
-            variables |= {"QUESTDB_URL": questdb.url(record.ports), "QUESTDB_ROOT": str(questdb.folder)}
+            variables |= {
+                "QUESTDB_URL": questdb.url(record.ports),
+                "QUESTDB_ROOT": str(questdb.folder),
+                "QUESTDB_USER": USER,
+                "QUESTDB_PASSWORD_FILE": str(questdb.password.path),
+            }
         return variables
 
 
-def _look_at(server: Server) -> ServerStatus | None:
+def find_embedded_questdb(questdb: QuestDBSettings, state: Path) -> QuestDBSettings | None:
+    """Complete the section of the embedded QuestDB with where it is and what lets us in; None when it does not run.
+
+    Raises:
+        Refused: the state is closed to us.
+    """
+    with explain_closed(state):
+        server = QuestDB(state.resolve())
+        record = server.running()
+        if record is None:
+            return None
+        return sign_in(questdb, server.url(record.ports), USER, server.password.read())
+
+
+def sign_in(questdb: QuestDBSettings, url: str, user: str, password: str) -> QuestDBSettings:
+    """Put URL, user and password into the section of a QuestDB."""
+    return questdb.model_copy(update={"url": url, "user": user, "password": SecretStr(password)})
+
+
+def _look_at(server: Server, password_file: Path) -> ServerStatus | None:
     record = server.running()
     if record is None:
         return None
-    return ServerStatus(record.pid, server.url(record.ports), datetime.fromisoformat(record.started), record.version)
+    asks = bool(record.password) or not isinstance(server, QuestDB)
+    return ServerStatus(
+        pid=record.pid,
+        url=server.url(record.ports),
+        since=datetime.fromisoformat(record.started),
+        version=record.version,
+        user=USER if asks else "",
+        password_file=str(password_file) if asks else "",
+    )

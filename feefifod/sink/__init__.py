@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feefifod.sink.apply import Progress, Suspended, read_progress, wait_applied
+from feefifod.sink.apply import Progress, Suspended, read_progress, resume_if_short, wait_applied
 from feefifod.sink.bulk import BulkLane
 from feefifod.sink.counts import SeriesCount, SeriesKey, count_one, count_series
 from feefifod.sink.ilp import IlpLane
@@ -13,9 +13,11 @@ from feefifod.sink.schema import (
     describe_table,
     drop_table,
     ensure_table,
+    read_ends,
     read_identity,
 )
 from feefifod.sink.sql import Answer, QuestDBClient
+from feefifod.sink.steps import send_in_steps
 from feefifod.sink.stored import StoredCandle, read_stored
 from feefifod.sink.stream import RowStream, stream_query
 
@@ -39,9 +41,12 @@ __all__ = [
     "describe_table",
     "drop_table",
     "ensure_table",
+    "read_ends",
     "read_identity",
     "read_progress",
     "read_stored",
+    "resume_if_short",
+    "send_in_steps",
     "stream_query",
     "wait_applied",
 ]

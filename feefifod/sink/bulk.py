@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -178,7 +179,8 @@ def _write(rows: pa.Table, path: Path) -> None:
             write_batch_size=65_536,
         )
         # The server may be another user's process; the folder, not the file, decides who gets here.
-        path.chmod(0o644)
+        with suppress(PermissionError):  # A share of CIFS has modes of its own.
+            path.chmod(0o644)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise _unwritable(error, path.parent) from error

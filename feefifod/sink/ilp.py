@@ -15,6 +15,7 @@ import questdb
 from anyio import to_thread
 from questdb import QuestDBError, QuestDBErrorCode, Sender
 
+from feefifod.config.environment import withhold_proxies
 from feefifod.errors import ConfigError, FeefifodError, Refused, Unavailable
 from feefifod.patience import OnTrouble, keep_silent, persist
 from feefifod.pulse import beat
@@ -74,6 +75,7 @@ class IlpLane:
         self._on_trouble = on_trouble
         self._piece_rows = piece_rows
         self._conf = _configure(url, settings)
+        withhold_proxies()
         self._sender: Sender | None = None
         self._turn = anyio.Lock()
         self._room = anyio.Semaphore(_BUFFERS)

@@ -57,7 +57,7 @@ class TableFacts:
         pending_transactions: the same in transactions, always known.
         suspended: whether QuestDB has stopped to make rows visible.
         error: why it is suspended, else empty.
-        partition_by: DAY, WEEK, MONTH or YEAR.
+        partition_by: as the table has it: HOUR, DAY, WEEK, MONTH or YEAR.
         dedup: whether repeats are hidden.
     """
 
@@ -88,7 +88,8 @@ async def ensure_table(client: QuestDBClient, settings: QuestDBSettings) -> Tabl
     Safe when several processes do it at the same time.
 
     Raises:
-        Refused: a table of that name has other columns, another timestamp or partition, or no WAL.
+        Refused: a table of that name has other columns, another timestamp, or no WAL. Its partitioning is taken
+            as it is: the configured one is that of a new table.
     """
     table = settings.table
     if await _find(client, table) is None:
@@ -98,7 +99,7 @@ async def ensure_table(client: QuestDBClient, settings: QuestDBSettings) -> Tabl
     if found is None:
         raise Unavailable("the table was dropped while it was made", where=table)
     columns = (await client.query(render(_SQL["show_columns"], table=Identifier(table)))).rows
-    differences = _compare(found, columns, settings.partition_by)
+    differences = _compare(found, columns)
     if differences:
         raise Refused(
             "the table is not as feefifod needs it: " + "; ".join(differences),
@@ -127,7 +128,8 @@ async def describe_table(client: QuestDBClient, table: str) -> TableFacts | None
     wal = await read_wal(client, table)
     if found is None or wal is None:
         return None
-    [[rows, first, last]] = (await client.query(render(_SQL["measure_table"], table=Identifier(table)))).rows
+    [[rows]] = (await client.query(render(_SQL["count_rows"], table=Identifier(table)))).rows
+    first, last = await read_ends(client, table) or (None, None)
     pending = (await client.query(render(_SQL["read_pending"], name=table))).rows
     return TableFacts(
         rows=rows,
@@ -142,6 +144,12 @@ async def describe_table(client: QuestDBClient, table: str) -> TableFacts | None
     )
 
 
+async def read_ends(client: QuestDBClient, table: str) -> tuple[int, int] | None:
+    """Read the first and the last instant of a table (microseconds), of two partitions alone; None when it is empty."""
+    ends = [(await client.query(render(_SQL[name], table=Identifier(table)))).rows for name in ("first", "last")]
+    return (ends[0][0][0], ends[1][0][0]) if all(ends) else None
+
+
 async def drop_table(client: QuestDBClient, table: str) -> None:
     """Drop the table and all its rows, if it is there."""
     await client.query(render(_SQL["drop_table"], table=Identifier(table)))
@@ -149,10 +157,14 @@ async def drop_table(client: QuestDBClient, table: str) -> None:
 
 async def _find(client: QuestDBClient, table: str) -> _Found | None:
     rows = (await client.query(render(_SQL["find_table"], name=table))).rows
-    return _Found(*rows[0]) if rows else None
+    if not rows:
+        return None
+    found = _Found(*rows[0])
+    client.note_partitioning(table, found.partition_by)
+    return found
 
 
-def _compare(found: _Found, columns: list[list[Any]], partition_by: str) -> list[str]:
+def _compare(found: _Found, columns: list[list[Any]]) -> list[str]:
     have = {column[0]: column[1] for column in columns}
     differences = [f"column {name} {kind} is missing" for name, kind in COLUMNS.items() if name not in have]
     differences += [
@@ -165,8 +177,6 @@ def _compare(found: _Found, columns: list[list[Any]], partition_by: str) -> list
         differences.append("it is a materialized view")
     if found.timestamp != "time":
         differences.append(f"its designated timestamp is {found.timestamp or 'none'}, not time")
-    if found.partition_by != partition_by:
-        differences.append(f"it is partitioned by {found.partition_by}, the configuration says {partition_by}")
     if not found.wal:
         differences.append("it has no WAL")
     return differences

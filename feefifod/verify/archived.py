@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
-from feefifod.archive import unpack_file
+from feefifod.archive import unpack_file, unwrap_file
 from feefifod.discover import Part, copy_member, list_parts, open_drop, open_zip, read_contents, stamp_of
 from feefifod.errors import BadInput
 from feefifod.parse.head import inspect_head
@@ -104,7 +104,26 @@ def _find_one(file: DoneFile, scratch: Path) -> Archived | Lost:
     if file.moved_to is None:
         return Lost(file, file.reason or "the ledger does not know where it is")
     place = os.fsdecode(file.moved_to)
+    if file.wrapping:
+        return _find_wrapped(file, place, scratch / f"{file.id}.csv")
     return _find_packed(file, place, scratch / f"{file.id}.csv") if file.packed else _find(file, place)
+
+
+def _find_wrapped(file: DoneFile, place: str, target: Path) -> Archived | Lost:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fd = open_drop(place)
+        try:
+            unwrap_file(fd, file.wrapping, target)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return Lost(file, f"it is not at {place} any more")
+    except OSError as error:
+        return Lost(file, f"{place} cannot be unpacked: {error.strerror or error}")
+    except BadInput as error:
+        return Lost(file, f"{place} cannot be understood any more: {error}")
+    return _find(file, str(target))
 
 
 def _find_packed(file: DoneFile, place: str, target: Path) -> Archived | Lost:
@@ -141,8 +160,12 @@ def _find_member(file: DoneFile, archive: ZipFile, members: Mapping[str, Member]
     member = members.get(file.member or "")
     if member is None or member.size != file.size:
         return Lost(file, "its zip does not hold it any more as it was loaded")
-    copy_member(archive, member, target)
-    return _find(file, str(target))
+    if not file.wrapping:
+        copy_member(archive, member, target)
+        return _find(file, str(target))
+    wrapped = target.with_suffix(".wrapped")
+    copy_member(archive, member, wrapped)
+    return _find_wrapped(file, str(wrapped), target)
 
 
 def _find(file: DoneFile, path: str) -> Archived | Lost:

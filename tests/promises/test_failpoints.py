@@ -18,6 +18,7 @@ from tests.support.checker import Dropped, check_rows, expect_rows
 from tests.support.daemon import World
 from tests.support.disks import MIB, small_disk
 from tests.support.forking import fork
+from tests.support.plain_disk import plain_disk
 from tests.support.zips import pack, split
 
 _MEMBERS: Final = {
@@ -76,16 +77,20 @@ def _drop_parts(world: World) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """Where the process dies: at the n-th passing of a step, with these files, by this lane, on one disk or several."""
+    """Where the process dies: at the n-th passing of a step, with these files, by this lane, on one disk or several.
+
+    `plain` disks have no hard links and no rename that refuses to overwrite.
+    """
 
     drop: Callable[[World], None]
     step: Step
     number: int = 1
     lane: str = "ilp"
     disks: bool = False
+    plain: bool = False
 
     def __str__(self) -> str:
-        disks = "-other-disks" if self.disks else ""
+        disks = "-other-disks" if self.disks else "-plain-disks" if self.plain else ""
         return f"{self.drop.__name__.removeprefix('_drop_')}-{self.lane}-{self.step}-{self.number}{disks}"
 
 
@@ -116,6 +121,8 @@ def _cases() -> list[Case]:
     cases += [Case(_drop_perfect, step, disks=True) for step in copying]
     cases += [Case(_drop_irregular, step, disks=True) for step in copying[1:]]
     cases += [Case(_drop_hopeless, step, disks=True) for step in (*copying[1:], one.REASON_WRITTEN)]
+    cases += [Case(_drop_hopeless, step, plain=True) for step in (*copying, one.RESERVED)]
+    cases += [Case(_drop_perfect, one.RESERVED, 2, plain=True)]
     return cases
 
 
@@ -143,6 +150,9 @@ def test_second_run_finishes_what_the_first_one_began(world: World, case: Case) 
         if case.disks:
             for folder in (world.root / "ingested", world.rejected):
                 stack.enter_context(small_disk(folder, 8 * MIB))
+        if case.plain:
+            for folder in (world.root / "ingested", world.rejected):
+                stack.enter_context(plain_disk(folder))
         case.drop(world)
         first = fork(world, "run-once", **{VARIABLE: f"{case.step}:{case.number}"})
         assert first.wait() == EXIT_CODE, first.text[-3000:]

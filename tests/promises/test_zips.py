@@ -383,3 +383,55 @@ def test_breakdown_shows_what_is_in_the_zip(world: World) -> None:
     assert ["TIER1", "60", "min", "2"] in [line[:4] for line in lines]
     assert "zips" in text
     assert "2 of 3 members done" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\5\6" + bytes(18)], ids=["zero bytes", "no entries"])
+def test_empty_zip_is_what_an_empty_file_is(world: World, content: bytes) -> None:
+    path = world.drop("Kraken_OHLCVT.zip", content)
+    assert not world.ingest().failed
+    assert not path.exists()
+    assert not zips(world)
+    assert not list(world.rejected.glob("*"))
+    assert world.states() == {"empty": 1}
+    # The real one comes under that name later.
+    world.drop("Kraken_OHLCVT.zip", pack(QUARTER))
+    assert not world.ingest().failed
+    check_members(world, QUARTER)
+
+
+def test_empty_zip_is_waited_for_as_an_empty_file_is(world: World) -> None:
+    """A browser makes it first, and puts the whole one in its place."""
+    world.configure(watch={"truncated_seconds": 3600})
+    path = world.drop("Kraken_OHLCVT.zip", b"")
+    assert not world.ingest().failed
+    assert path.exists()
+    world.drop("Kraken_OHLCVT.zip", pack(QUARTER))
+    assert not world.ingest().failed
+    check_members(world, QUARTER)
+
+
+def test_zip_with_other_files_only_is_refused_and_kept(world: World) -> None:
+    content = pack({"readme.txt": b"", "pictures/cat.png": b"meow"})
+    world.drop("Other.zip", content)
+    assert world.ingest().failed
+    assert (world.rejected / "Other.zip").read_bytes() == content
+
+
+def test_zip_and_file_that_are_still_being_downloaded_wait(world: World) -> None:
+    world.drop("Q.zip", pack(QUARTER))
+    world.drop("ADAUSD_60.csv", samples.file(100, interval=60, seed=9))
+    notes = [world.drop("Q.zip.aria2", b"?"), world.drop("ADAUSD_60.csv.part", b"?")]
+    summary = world.ingest()
+    assert {result.name: result.state for result in summary.results} == dict.fromkeys(
+        ("Q.zip", "ADAUSD_60.csv"), FileState.WAITING
+    )
+    assert all("still being loaded" in result.reason for result in summary.results)
+    status = world.run("status", "--json").text
+    document = json.loads(status[status.index("{\n") :])
+    assert [item["name"] for item in document["data"]["downloads"]] == ["ADAUSD_60.csv", "Q.zip"]
+    assert all("still being loaded" in item["reason"] for item in document["data"]["downloads"])
+    for note in notes:
+        note.unlink()
+    world.dropped = [drop for drop in world.dropped if drop.content != b"?"]
+    assert not world.ingest().failed
+    check_members(world, QUARTER | {"ADAUSD_60.csv": samples.file(100, interval=60, seed=9)})

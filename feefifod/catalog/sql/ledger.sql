@@ -8,16 +8,20 @@ WHERE f.path = d.path AND f.state = 'moving' AND (f.owner IS NULL OR f.lease_unt
 
 -- name: register
 -- A drop gets its row; a row whose file has changed meanwhile starts anew, unless a living owner has it.
-INSERT INTO file (path, name, device, inode, size, mtime_ns, ctime_ns, ticker, category, quote, interval_minutes)
+-- So does one that was taken for a scratch copy by its path, as earlier versions did.
+INSERT INTO file (path, name, device, inode, size, mtime_ns, ctime_ns, ticker, category, quote, interval_minutes,
+    zip_sha256, member, wrapping)
 SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::numeric[], $5::bigint[], $6::bigint[], $7::bigint[],
-    $8::text[], $9::text[], $10::text[], $11::integer[])
+    $8::text[], $9::text[], $10::text[], $11::integer[], $12::bytea[], $13::text[], $14::text[])
 ON CONFLICT (path) WHERE state IN ('waiting', 'loading', 'moving') DO UPDATE SET
     device = excluded.device, inode = excluded.inode, size = excluded.size,
     mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns,
+    zip_sha256 = excluded.zip_sha256, member = excluded.member, wrapping = excluded.wrapping,
     state = 'waiting', sha256 = NULL, irregular = false, batch_id = NULL, owner = NULL, lease_until = NULL,
     seen_at = now()
-WHERE (file.device, file.inode, file.size, file.mtime_ns, file.ctime_ns)
-        <> (excluded.device, excluded.inode, excluded.size, excluded.mtime_ns, excluded.ctime_ns)
+WHERE (file.device, file.inode, file.size, file.mtime_ns, file.ctime_ns, file.zip_sha256, file.wrapping)
+        IS DISTINCT FROM (excluded.device, excluded.inode, excluded.size, excluded.mtime_ns, excluded.ctime_ns,
+            excluded.zip_sha256, excluded.wrapping)
     AND (file.state = 'waiting' OR (file.state = 'loading' AND file.lease_until < now()))
 
 -- name: owners
@@ -143,15 +147,18 @@ WHERE id IN (
 )
 RETURNING *
 
+-- name: list_unmoved
+SELECT name, rows_accepted FROM file WHERE state = 'moving' AND (owner IS NULL OR lease_until < now()) ORDER BY id
+
 -- name: refuse
 -- Files whose very name is refused: what becomes of them is decided at once.
 INSERT INTO file (path, name, device, inode, size, mtime_ns, ctime_ns, ticker, category, quote, interval_minutes,
-    state, ending, reason)
-SELECT d.path, d.name, d.device, d.inode, d.size, d.mtime_ns, d.ctime_ns, '', '', '', 0,
-    'moving', 'rejected', r.reason
-FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::numeric[], $5::bigint[], $6::bigint[], $7::bigint[])
-    WITH ORDINALITY AS d (path, name, device, inode, size, mtime_ns, ctime_ns, n)
-JOIN unnest($8::text[]) WITH ORDINALITY AS r (reason, n) USING (n)
+    state, ending, reason, zip_sha256, member)
+SELECT path, name, device, inode, size, mtime_ns, ctime_ns, '', '', '', 0,
+    'moving', 'rejected', reason, zip_sha256, member
+FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::numeric[], $5::bigint[], $6::bigint[], $7::bigint[],
+    $8::text[], $9::bytea[], $10::text[])
+    AS d (path, name, device, inode, size, mtime_ns, ctime_ns, reason, zip_sha256, member)
 ON CONFLICT (path) WHERE state IN ('waiting', 'loading', 'moving') DO NOTHING
 
 -- name: let_go
@@ -165,6 +172,9 @@ SELECT id, path FROM file WHERE state = 'waiting'
 
 -- name: forget
 DELETE FROM file WHERE id = ANY($1::bigint[]) AND state = 'waiting'
+
+-- name: forget_paths
+DELETE FROM file WHERE path = ANY($1::bytea[]) AND state = 'waiting'
 
 -- name: bind_table
 INSERT INTO target (database, table_id) VALUES ($1, $2)

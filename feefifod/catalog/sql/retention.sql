@@ -5,7 +5,8 @@ RETURNING begun_at
 
 -- name: read_due
 -- Finished files that lie in the archive as they were loaded, for so many days. A duplicate is as old as its own drop.
-SELECT id, name, moved_to, is_zip, state, sha256, size, table_id, finished_at, ticker, category, quote, interval_minutes
+SELECT id, name, moved_to, is_zip, state, sha256, size, table_id, finished_at, ticker, category, quote, interval_minutes,
+    wrapping
 FROM file
 WHERE state IN ('done', 'duplicate') AND archived = '' AND moved_to IS NOT NULL AND sha256 IS NOT NULL
     AND finished_at < now() - $1::interval
@@ -13,7 +14,8 @@ ORDER BY id
 
 -- name: read_packed
 -- Those that were packed earlier, which only pruning still concerns.
-SELECT id, name, moved_to, is_zip, state, sha256, size, table_id, finished_at, ticker, category, quote, interval_minutes
+SELECT id, name, moved_to, is_zip, state, sha256, size, table_id, finished_at, ticker, category, quote, interval_minutes,
+    wrapping
 FROM file
 WHERE state IN ('done', 'duplicate') AND archived = 'compressed' AND moved_to IS NOT NULL
     AND finished_at < now() - $1::interval

@@ -114,7 +114,7 @@ def test_not_ready_says_why_and_stays_alive(world: World, pair: Endpoints, port:
         asyncio.run(fetch(pair.postgres_dsn, sql))
 
     administer(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    administer(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    administer(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'")
 
     refused = wait_until(lambda: (a := ask(port, "/readyz")).status == 503 and a, what="not ready")
     [reason] = refused.document["reasons"]

@@ -161,12 +161,15 @@ def test_from_embedded_to_external(places: list[Place], tmp_path: Path) -> None:
     other.type("feefifod servers up")
     access = dict(re.findall(r"export (\w+)=(\S+)", other.type("feefifod servers env")))
     password = (other.folder / ".feefifod/servers/postgres.password").read_text().strip().rpartition(":")[2]
+    door = (other.folder / ".feefifod/servers/questdb.password").read_text().strip()
     created = other.type('eval "$(feefifod servers env)"', 'psql -Atqc "CREATE DATABASE moved" && echo made')
     assert "made" in created
     stop_questdb(other)
     home.environ |= {
         "NEW_POSTGRES": f"postgresql://feefifod:{password}@127.0.0.1:{access['PGPORT']}/moved",
         "NEW_QUESTDB": access["QUESTDB_URL"],
+        "FEEFIFOD__DATABASES__QUESTDB__USER": access["QUESTDB_USER"],
+        "FEEFIFOD__DATABASES__QUESTDB__PASSWORD": door,
         "NEW_QUESTDB_ROOT": access["QUESTDB_ROOT"],
     }
     move, prove = find_blocks("operations.md", "From embedded to external servers")

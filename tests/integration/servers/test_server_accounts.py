@@ -125,3 +125,36 @@ async def test_works_as_an_ordinary_user(tmp: Path, start_user: Callable[..., An
     assert ((home / "state").stat().st_mode & 0o777) == 0o700
     user.leave()
     assert look(home / "state") == NOTHING
+
+
+@as_root
+async def test_works_for_a_user_without_a_name(tmp: Path, start_user: Callable[..., Any]) -> None:
+    """Containers often run as a number that no passwd file knows, and without a home."""
+    number = next(number for number in range(54_321, 65_000) if not _has_name(number))
+    home = tmp / "home"
+    home.mkdir()
+    os.chown(home, number, number)
+    become = ["env", "-u", "HOME", "setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups"]
+    seen = subprocess.run([*become, sys.executable, "-c", "import feefifod.servers"], cwd=ROOT, check=False)
+    if seen.returncode != 0:
+        pytest.skip("the environment of these tests is closed to ordinary users")
+
+    user = start_user("postgres", state=home / "state", before=become)
+    answer = user.answer()
+    assert psutil.Process(answer["postgres"]).uids().effective == number
+    assert await fetch(answer["postgres_dsn"], "select 1") == 1
+    assert [path.name for path in (home / "state" / "postgres").iterdir()] == ["data"]
+    user.leave()
+    (home / "state" / "servers" / "postgres.password").unlink()
+
+    healed = start_user("postgres", state=home / "state", before=become)
+    assert await fetch(healed.answer()["postgres_dsn"], "select 1") == 1
+    healed.leave()
+
+
+def _has_name(number: int) -> bool:
+    try:
+        pwd.getpwuid(number)
+    except KeyError:
+        return False
+    return True

@@ -22,7 +22,7 @@ from feefifod.model import INT_NULL, Frame, Source
 from feefifod.patience import OnTrouble
 from feefifod.servers import Endpoints
 from feefifod.sink import BulkLane, IlpLane, Lane, QuestDBClient, ensure_table
-from tests.support.embedded import unique_name
+from tests.support.embedded import get, unique_name
 
 START_US = 1_500_000_000_000_000 // 60_000_000 * 60_000_000
 
@@ -139,8 +139,7 @@ def rows_of(*frames: Frame) -> list[Row]:
 def read_rows(url: str, table: str) -> list[Row]:
     """Read the table as Parquet, the way that keeps every bit of a double."""
     question = urllib.parse.urlencode({"query": f"SELECT * FROM {table}", "fmt": "parquet"})
-    with urllib.request.urlopen(f"{url}/exp?{question}", timeout=60) as answer:
-        stored = parquet.read_table(io.BytesIO(answer.read()))
+    stored = parquet.read_table(io.BytesIO(get(f"{url}/exp?{question}", seconds=60)))
     keys = ("time", "asset_id", "interval_minutes", "source", "quote_currency", "trade_count")
     columns = [stored[key].cast(pa.int64()).to_pylist() if key == "time" else stored[key].to_pylist() for key in keys]
     columns += [stored[name].to_numpy().view(np.int64).tolist() for name in ("open", "high", "low", "close", "volume")]

@@ -32,7 +32,7 @@ async def test_a_kill_in_the_middle_costs_time_but_no_row(tmp_path: Path) -> Non
         url, import_dir = servers.endpoints.questdb_url, servers.endpoints.import_dir
         lanes: list[Lane] = []
         for name, told in troubles.items():
-            settings = QuestDBSettings(url=url, table=name)
+            settings = servers.endpoints.admit(QuestDBSettings(table=name))
             await ensure_table(QuestDBClient(settings, url), settings)
             lanes.append(make_lane(name, url, settings, import_dir, told.add))
             stack.push_async_callback(lanes[-1].close)
@@ -46,7 +46,7 @@ async def test_a_kill_in_the_middle_costs_time_but_no_row(tmp_path: Path) -> Non
             psutil.Process(questdb.pid).kill()
 
         for name, told in troubles.items():
-            await wait_applied(QuestDBClient(QuestDBSettings(), url), name, deadline=60)
+            await wait_applied(QuestDBClient(servers.endpoints.admit(QuestDBSettings()), url), name, deadline=60)
             assert told
             assert read_rows(url, name) == rows_of(*frames)
 

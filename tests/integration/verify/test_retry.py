@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.verify.conftest import Bench
 from tests.support import samples
+from tests.support.zips import pack
 
 BAD = b"nonsense\nmore,nonsense\n"
 GOOD = samples.rows(20, interval=60, seed=1)
@@ -38,7 +39,7 @@ def test_refused_files_and_rows_are_listed(bench: Bench) -> None:
     assert found.keys() == {"XBTUSD_60.csv", "ETHUSD_60.csv", "XBTUSD_7.csv"}
     whole, partly = found["XBTUSD_60.csv"], found["ETHUSD_60.csv"]
     assert (whole["state"], whole["rows_rejected"], whole["path"]) == ("rejected", 2, str(rejected / "XBTUSD_60.csv"))
-    assert whole["reason"].startswith("all its 2 rows are bad for one reason: its lines are not")
+    assert whole["reason"].startswith("all its 2 rows are bad for one reason: 1 field instead of 7")
     assert whole["examples"][0] == {"line": "1", "reason": "1 field instead of 7", "text": "nonsense"}
     assert (partly["state"], partly["rows_rejected"]) == ("done", 2)
     assert partly["path"] == partly["rows"] == str(rejected / "ETHUSD_60.csv.rows.csv")
@@ -56,7 +57,7 @@ def test_a_reason_that_was_removed_is_known_to_the_ledger(bench: Bench) -> None:
 
     found = {reject["file"]: reject for reject in bench.run("rejects", "--json").document}
 
-    assert found["XBTUSD_60.csv"]["reason"].startswith("all its 2 rows are bad for one reason: its lines are not")
+    assert found["XBTUSD_60.csv"]["reason"].startswith("all its 2 rows are bad for one reason: 1 field instead of 7")
     assert "nothing is known" in found["stranger.csv"]["reason"]
 
 
@@ -164,7 +165,7 @@ def test_a_name_that_was_taken_is_its_own_again(bench: Bench) -> None:
 
 
 def test_a_pardoned_zip_goes_back(bench: Bench) -> None:
-    bench.world.drop("Kraken.zip", b"PK\x05\x06" + bytes(18))
+    bench.world.drop("Kraken.zip", pack({"readme.txt": b"no candles"}))
     bench.world.ingest()
     refused = bench.world.rejected / "Kraken.zip"
     with zipfile.ZipFile(refused, "w") as archive:

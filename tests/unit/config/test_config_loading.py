@@ -257,6 +257,28 @@ class TestErrors:
         message = fail(tmp_path, f'[paths]\n{folder} = "data/below"')
         assert message.startswith(f"{tmp_path}/config.toml:2: paths.{folder} lies inside paths.data")
 
+    @pytest.mark.parametrize(
+        ("folder", "place", "words"),
+        [
+            ("data", ".feefifod/scratch/zips/x/data", "makes and removes its own files"),
+            ("ingested", ".feefifod/questdb", "makes and removes its own files"),
+            ("data", "ingested/ohlcv", "where finished files go"),
+            ("rejected", "ingested/zips/below", "where finished files go"),
+            ("data", "rejected", "paths.rejected lies inside paths.data"),
+            ("data", "link", "paths.ingested lies inside paths.data"),
+        ],
+    )
+    def test_folders_that_would_feed_each_other_are_refused(
+        self, tmp_path: Path, folder: str, place: str, words: str
+    ) -> None:
+        (tmp_path / "link").symlink_to(tmp_path)
+        assert words in fail(tmp_path, f'[paths]\n{folder} = "{place}"')
+
+    @pytest.mark.parametrize("place", [".feefifod/drop", "ingested/drop", "rejected/drop", "database", "data.old"])
+    def test_folders_beside_each_other_are_not(self, tmp_path: Path, place: str) -> None:
+        (tmp_path / "config.toml").write_text(f'[paths]\ndata = "{place}"')
+        assert load(None, {}, tmp_path).settings.paths.data == tmp_path / place
+
     def test_watching_everything_is_refused(self, tmp_path: Path) -> None:
         assert "lies inside paths.data" in fail(tmp_path, '[paths]\ndata = ""')
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feefifod.config.settings import WatchSettings
-from feefifod.discover import Found, Settler, look_at
+from feefifod.discover import Found, Settler, look_at, settle
 from feefifod.model import FileStamp
 
 _SETTLE, _TRUNCATED = 1.0, 60.0
@@ -229,3 +230,36 @@ def test_only_regular_files_are_judged(tmp_path: Path, settler: Settler, make: o
     assert found.stamp is None
     assert found.obstacle
     assert settler.judge([found]) == {}
+
+
+@pytest.mark.parametrize(
+    ("system", "code", "written"),
+    [
+        ("ext4", errno.EAGAIN, True),
+        ("fuse.rclone", errno.EAGAIN, True),
+        ("nfs4", errno.EAGAIN, False),
+        ("cifs", errno.EAGAIN, False),
+        ("exfat", errno.EINVAL, False),
+        ("vboxsf", errno.ENOLCK, False),
+    ],
+)
+def test_refused_lease_speaks_of_a_writer_only_where_the_kernel_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, code: int, written: bool
+) -> None:
+    """A server that delegates nothing refuses all leases; without this no file of CIFS or NFS would be complete."""
+
+    def refuse(fd: int, command: int, argument: int = 0) -> int:
+        raise OSError(code, os.strerror(code))
+
+    fd = os.open(put(tmp_path, b"1\n"), os.O_RDONLY)
+    monkeypatch.setattr(settle.fcntl, "fcntl", refuse)
+    monkeypatch.setattr(settle, "find_file_system", lambda _: system)
+    try:
+        assert settle.has_writer(fd) is written
+    finally:
+        os.close(fd)
+
+
+def test_file_system_is_known_by_its_device() -> None:
+    assert settle.find_file_system(Path("/proc").stat().st_dev) == "proc"
+    assert settle.find_file_system(os.makedev(4000, 7)) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -10,7 +11,16 @@ import pytest
 
 from feefifod.config.settings import PathSettings
 from feefifod.doctor import folders
-from feefifod.doctor.folders import check_data, check_disks, check_folder, check_folders, check_rejected, check_scratch
+from feefifod.doctor.folders import (
+    check_data,
+    check_disks,
+    check_folder,
+    check_folders,
+    check_held,
+    check_rejected,
+    check_scratch,
+)
+from tests.support.other_user import NOBODY, open_folder, other_user
 
 
 def test_folders_that_will_be_made_are_good_and_are_not_made(tmp_path: Path) -> None:
@@ -101,3 +111,53 @@ def test_each_disk_is_judged_once(tmp_path: Path) -> None:
     [found] = check_disks([("data", tmp_path / "a"), ("ingested", tmp_path / "b" / "c")])
 
     assert found.check == "disk of data, ingested"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of another user are made by root alone")
+def test_sticky_bit_over_the_files_of_others() -> None:
+    """Such a folder may be written, and their files be read and loaded: they cannot be moved away."""
+    with open_folder() as data:
+        data.chmod(0o1777)
+        (data / "XBTUSD_60.csv").write_text("")
+        (data / "ETHUSD_60.csv").write_text("")
+        os.chown(data / "ETHUSD_60.csv", NOBODY, NOBODY)
+        with other_user():
+            assert check_folder("data", data).level == "ok"
+            [found] = check_held(data)
+        assert found.level == "warning"
+        assert "XBTUSD_60.csv" in found.what
+        assert "sticky bit" in found.what
+        subprocess.run(["/bin/sh", "-c", found.remedy.partition(": ")[2].partition(";")[0]], check=True)
+        with other_user():
+            [found] = check_held(data)
+        assert found.level == "ok"
+
+
+def test_folder_whose_files_may_be_read_and_not_be_moved() -> None:
+    with open_folder() as data:
+        (data / "q3").mkdir(0o755)
+        (data / "q3" / "XBTUSD_60.csv").write_text("")
+        if os.geteuid() != 0:
+            (data / "q3").chmod(0o555)
+        with other_user():
+            [found] = check_held(data)
+        (data / "q3").chmod(0o755)
+    assert f"{data}/q3" in found.what
+    assert "XBTUSD_60.csv" in found.what
+    assert "may not change this folder" in found.what
+
+
+def test_folder_that_cannot_be_listed_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no matter of rights, and the remedy is no chmod."""
+    (tmp_path / "dead").mkdir()
+    listed = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path) == str(tmp_path / "dead"):
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN), path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    [found] = check_data(tmp_path)
+    assert "dead is passed over: it cannot be looked at" in found.what
+    assert "Mount it anew" in found.remedy

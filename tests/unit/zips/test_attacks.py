@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from feefifod.discover import Contents, copy_member, look_at, open_zip, read_contents
+from feefifod.discover import Contents, copy_member, look_at, open_zip, read_contents, suspicion
 from feefifod.discover import zips as guarded
 from feefifod.errors import BadInput
 from tests.support.zips import Entry, build, pack
@@ -75,6 +75,8 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "absolute": (lambda: pack({"/etc/XBTUSD_1.csv": CSV}), "unpacked elsewhere"),
     "absolute, and not even wanted": (lambda: pack({"XBTUSD_1.csv": CSV, "/etc/passwd": CSV}), "unpacked elsewhere"),
     "backslashes": (lambda: pack({"..\\XBTUSD_1.csv": CSV}), "backslashes"),
+    "a drive": (lambda: pack({"C:\\XBTUSD_1.csv": CSV}), "backslashes that would be unpacked elsewhere"),
+    "a server": (lambda: pack({"\\\\host\\share\\XBTUSD_1.csv": CSV}), "backslashes that would be unpacked elsewhere"),
     "line feed in a name": (lambda: pack({"XBT\nUSD_1.csv": CSV}), "control characters"),
     "nul in a name": (lambda: build([Entry("XBTUSD_1.csv\0.exe", CSV)]), "control characters"),
     "long name": (lambda: pack({f"{'X' * 300}_1.csv": CSV}), "name of over 200 bytes"),
@@ -84,6 +86,8 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "encrypted": (lambda: build([Entry("XBTUSD_1.csv", CSV, flags=0x1)]), "encrypted"),
     "strongly encrypted": (lambda: build([Entry("XBTUSD_1.csv", CSV, flags=0x40)]), "encrypted"),
     "unknown compression": (lambda: build([Entry("XBTUSD_1.csv", CSV, method=99)]), "method 99"),
+    "deflate64": (lambda: build([Entry("XBTUSD_1.csv", CSV, method=9)]), "Deflate64.*Pack it again with Deflate"),
+    "AES without its flag": (lambda: build([Entry("XBTUSD_1.csv", CSV, method=99)]), "encrypted .*without a password"),
     "compression that is rarely looked at": (lambda: build([Entry("XBTUSD_1.csv", CSV, method=14)]), "method 14"),
     "nested": (lambda: pack({"XBTUSD_1.csv": CSV, "more/inner.zip": pack({"XBTUSD_5.csv": CSV})}), "another zip"),
     "nested part": (lambda: pack({"XBTUSD_1.csv": CSV, "inner.zip.part00": CSV}), "another zip"),
@@ -145,4 +149,4 @@ def test_limits_admit_the_complete_archive(tmp_path: Path) -> None:
 
 def test_every_limit_is_what_is_promised() -> None:
     assert guarded.MOST_MEMBERS == 40_000
-    assert (guarded.MOST_MEMBER_BYTES, guarded.MOST_BYTES, guarded.MOST_RATIO) == (2 * 1024**3, 64 * 1024**3, 100)
+    assert (suspicion.MOST_MEMBER_BYTES, guarded.MOST_BYTES, suspicion.MOST_RATIO) == (2 * 1024**3, 64 * 1024**3, 100)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from feefifod.config.settings import WatchSettings
 from feefifod.discover import Settlement, Settler, copy_member, list_members, look_at, open_zip, read_contents, scan
 from feefifod.discover.parts import JoinedFile, find_gap, list_parts
-from feefifod.ingest.unpack import Shelf, boot_name, choose_portion, zip_of_copy
+from feefifod.ingest.unpack import Shelf, boot_name, choose_portion
+from feefifod.model import Membership
 from tests.support.zips import manifest, pack, split
 
 WATCH = WatchSettings(settle_seconds=0.05, truncated_seconds=30)
@@ -192,8 +193,11 @@ def test_scratch_copies_tell_their_zip_and_only_whole_portions_of_this_boot_coun
         (folder / portion / "2").mkdir(parents=True)
         drop(folder / portion, {"XBTUSD_1.csv": CSV, "2/XBTUSD_1.csv": CSV})
     assert shelf.places(b"\xab" * 32) == {"XBTUSD_1.csv", "2/XBTUSD_1.csv"}
-    assert {zip_of_copy(found.path) for found in shelf.find()} == {b"\xab" * 32}
-    assert zip_of_copy(str(tmp_path / "data" / "XBTUSD_1.csv")) is None
+    assert {found.membership for found in shelf.find()} == {
+        Membership(b"\xab" * 32, place) for place in ("XBTUSD_1.csv", "2/XBTUSD_1.csv")
+    }
+    # The same folder, looked at as what a person has dropped: no path makes a copy of a file.
+    assert {found.membership for found in scan(str(tmp_path))} == {None}
     shelf.tidy(b"\xab" * 32)
     assert [path.name for path in folder.iterdir()] == [f"{boot_name()}-1"]
 
