@@ -6,18 +6,16 @@ import json
 import shlex
 import subprocess
 import tempfile
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import aiohttp
 import anyio
 import structlog
 from yarl import URL
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from feefifod.config.environment import whole_environment
 from feefifod.config import AlertSettings
+from feefifod.config.environment import whole_environment
 
 _ATTEMPTS: Final = 4
 _PAUSE_SECONDS: Final = 2.0

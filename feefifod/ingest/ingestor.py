@@ -130,15 +130,17 @@ class Ingestor:
         else:
             selection.add(found)
 
-    def release(self, paths: Iterable[bytes]) -> None:
+    def release(self, paths: Iterable[bytes], *, unpacked: bool) -> None:
         """Take note that files are not in work any more: they have moved, or have to be judged anew.
+
+        Args:
+            paths: of these files. unpacked: whether members of zips are among them.
 
         Only members of zips wake the zips: looking into one costs more than a small batch, and those of a stream end
         every second.
         """
-        released = set(map(os.fsdecode, paths))
-        self._released |= released
-        if released.intersection(item.path for item in self._members or ()):
+        self._released |= set(map(os.fsdecode, paths))
+        if unpacked:
             self._members = None
             self.zips.wake()
 
@@ -165,6 +167,8 @@ class Ingestor:
         """
         here = [refused.path for refused in selection.refused] + [drop.path for drop in selection.drops]
         here += [os.fsencode(found.path) for found in selection.zips]
+        members = {drop.path for drop in selection.drops if drop.membership is not None}
+        members |= {refused.path for refused in selection.refused if refused.membership is not None}
         if selection.refused:
             await self.tools.patiently(partial(self.tools.ledger.refuse, selection.refused))
             reach(Step.NAME_REFUSED)
@@ -172,7 +176,8 @@ class Ingestor:
             await finish_left_over(self.tools, selection)
         finally:
             left = {drop.path for drop in selection.drops} | {os.fsencode(found.path) for found in selection.zips}
-            self.release(path for path in here if path not in left)
+            gone = [path for path in here if path not in left]
+            self.release(gone, unpacked=bool(members.intersection(gone)))
 
     async def claim(self, drops: Sequence[Drop], *, orphans: bool = True) -> Claim | None:
         """Register complete files and claim what is free of them; see `Ledger.claim`."""
@@ -236,7 +241,8 @@ class Ingestor:
                 await batch.run()
         finally:
             self._let_rest(batch)
-            self.release(file.path for file in claim.files)
+            unpacked = any(file.zip_sha256 is not None for file in claim.files)
+            self.release((file.path for file in claim.files), unpacked=unpacked)
 
     def _let_rest(self, batch: Batch) -> None:
         now, (shortest, longest) = time.monotonic(), _REST_SECONDS
