@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Final
 
 from feefifod.discover.parts import fold_zips, is_part, zip_name
@@ -12,7 +13,7 @@ from feefifod.discover.scan import Found
 from feefifod.discover.settle import Settlement, Settler
 from feefifod.discover.siblings import Siblings
 from feefifod.model import FileStamp
-from feefifod.parse.names import Kind
+from feefifod.parse.names import Kind, judge
 
 _LEAST_WAIT_SECONDS: Final = 0.02
 _NEVER: Final = float("inf")
@@ -176,5 +177,7 @@ class Candidates:
 
 
 def _key(path: str) -> str:
-    """Return what the parts of a split zip have in common; no other wanted file can be named so."""
-    return f"{zip_name(path)}.part" if is_part(path) else path
+    """Return what the parts of a split zip have in common; one with a refused name is a file for itself."""
+    if not is_part(path) or judge(PurePath(PurePath(path).name)).kind is not Kind.ZIP:
+        return path
+    return f"{zip_name(path)}.part"
