@@ -15,7 +15,7 @@ from anyio import to_thread
 from feefifod.discover import open_drop, stamp_of
 from feefifod.errors import BadInput
 from feefifod.ingest.order import latest_seconds
-from feefifod.parse.glance import Pieces, glance
+from feefifod.parse.glance import Pieces, has_bad_rows
 from feefifod.parse.head import Head, inspect_head
 from feefifod.pulse import beat
 
@@ -160,9 +160,7 @@ def _look(fd: int, file: ClaimedFile) -> Inspection:
         file.series.interval_minutes,
         latest_seconds(time.time()),
     )
-    seen = glance(pieces)
-    refusal = "" if seen.wrong is None else str(seen.wrong)
-    return Inspection(file, head, sha256, irregular=seen.irregular, refusal=refusal)
+    return Inspection(file, head, sha256, irregular=has_bad_rows(pieces))
 
 
 def _read_at(fd: int, start: bytes, size: int, offset: int) -> bytes:

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from feefifod.errors import BadInput
-from feefifod.model import INT_NULL, INTERVALS, Candles
+from feefifod.model import INTERVALS
 from feefifod.parse.rows import Reject
 
 _EXAMPLES: Final = 50
@@ -29,7 +27,6 @@ _HEADER_REMEDY: Final = (
 )
 
 # A series under the name of a finer one has no bad row. It is refused only when nothing else can be true.
-_FEWEST_COARSE: Final = 50
 # Of the rows of a file of half the interval, half lie on the grid.
 _HALF: Final = 0.4
 _FEWEST_HALF: Final = 10
@@ -194,35 +191,6 @@ def _explain_grid(times: Sequence[int], interval_minutes: int, *, all_rows: bool
             remedy="Single trades belong into a file without an interval in its name: XBTUSD.csv",
         )
     return _wrong_interval(guess, interval_minutes)
-
-
-def find_coarser(pieces: Sequence[Candles], interval_minutes: int) -> BadInput | None:
-    """Say that rows are those of a longer interval than the name tells, where no thin series could look like this.
-
-    A pair that is hardly traded has gaps, and a robot may trade by the clock. So at least fifty candles must lie on the
-    grid of a longer interval, most of them side by side there, and most with more trades than a robot's one.
-
-    Args:
-        pieces: rows from several places of the file, each in the order of time.
-    """
-    rows = sum(len(piece) for piece in pieces)
-    if rows < _FEWEST_COARSE:
-        return None
-    common = int(np.gcd.reduce([np.gcd.reduce(piece.time_seconds) for piece in pieces if len(piece)]))
-    guess = max(minutes for minutes in (interval_minutes, *INTERVALS) if common % (minutes * 60) == 0)
-    if guess <= interval_minutes:
-        return None
-    steps = np.concatenate([np.diff(piece.time_seconds) for piece in pieces])
-    lively = sum(_count_lively(piece) for piece in pieces)
-    if 2 * np.count_nonzero(steps == guess * 60) <= len(steps) or 2 * lively <= rows:
-        return None
-    error = _wrong_interval(guess, interval_minutes)
-    return BadInput(f"the times of its rows are right, but {error.why}", remedy=error.remedy)
-
-
-def _count_lively(candles: Candles) -> int:
-    several = (candles.trade_count > 1) | (candles.trade_count == INT_NULL)
-    return int(np.count_nonzero((candles.high > candles.low) & several))
 
 
 def _wrong_interval(guess: int, interval_minutes: int) -> BadInput:

@@ -6,29 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from feefifod.errors import BadInput
-from feefifod.model import INTERVALS, Candles
-from feefifod.parse.columns import is_strictly_increasing, parse_fast, times_are_regular
-from feefifod.parse.faults import find_coarser
+from feefifod.model import Candles
+from feefifod.parse.columns import parse_fast, times_are_regular
 from feefifod.parse.line import EARLIEST_SECONDS
 
 _PLACES: Final = 8
 _LINES: Final = 3
 _PLACE_BYTES: Final = 512
 _CLOSER_BYTES: Final = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What a few rows show.
-
-    Attributes:
-        irregular: one of them is bad, so the file has to be read to its end before any of its rows is sent.
-        wrong: why the file is to be refused as a whole.
-    """
-
-    irregular: bool = False
-    wrong: BadInput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +47,8 @@ class Pieces:
         return candles
 
 
-def glance(file: Pieces) -> Glance:
-    """Look at a few rows.
+def has_bad_rows(file: Pieces) -> bool:
+    """Look at a few rows; True when one is bad, and the file has to be read to its end before any row of it is sent.
 
     A part of the file that is larger than half of it is certainly met, and scattered bad rows are met almost surely:
     the chance to miss rows of which half are bad is 1 in 16 million.
@@ -72,24 +57,4 @@ def glance(file: Pieces) -> Glance:
     for place in range(_PLACES):
         offset = file.start + (file.size - file.start) * place // _PLACES
         lines += [line for line in file.lines(offset, _PLACE_BYTES)[:_LINES] if line.strip()]
-    rows = file.parse(lines)
-    if rows is None:
-        return Glance(irregular=True)
-    longer = [minutes for minutes in INTERVALS if minutes > file.interval_minutes]
-    if not any(not (rows.time_seconds % (minutes * 60)).any() for minutes in longer):
-        return Glance()
-    return Glance(wrong=_look_closer(file))
-
-
-def _look_closer(file: Pieces) -> BadInput | None:
-    """Judge the beginning, the middle and the end of a file all of whose rows seem to be on a coarser grid."""
-    pieces: list[Candles] = []
-    offsets = [file.start]
-    if file.size - file.start > _CLOSER_BYTES:
-        offsets += [(file.start + file.size) // 2, file.size - _CLOSER_BYTES]
-    for offset in offsets:
-        candles = file.parse(file.lines(offset, _CLOSER_BYTES))
-        if candles is None or not is_strictly_increasing(candles.time_seconds):
-            return None  # It will be put in order first, and judged by all of its rows.
-        pieces.append(candles)
-    return find_coarser(pieces, file.interval_minutes)
+    return file.parse(lines) is None

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from feefifod.errors import BadInput, Unavailable
 from feefifod.model import Candles, Series
-from feefifod.parse.faults import Faults, find_coarser
+from feefifod.parse.faults import Faults
 from feefifod.parse.head import inspect_head
 from feefifod.parse.rows import has_only_six_fields, read_rows
 from feefifod.pulse import beat
@@ -75,13 +75,9 @@ def order_file(
     pending: list[Candles] = []
     pending_rows = rows = rejected = 0
     faults = Faults(interval_minutes)
-    wrong: BadInput | None = None
 
     def put_away() -> None:
-        nonlocal wrong
         candles = _sort(pending)
-        coarser = find_coarser([candles], interval_minutes)
-        wrong = coarser if not paths or wrong is not None else None  # All of the file has to look like that.
         paths.append(_write(candles, scratch.with_name(f"{scratch.name}.{len(paths)}.arrow")))
 
     chunks = read_rows(
@@ -107,7 +103,7 @@ def order_file(
             pending, pending_rows = [], 0
     if pending:
         put_away()
-    return Ordered(tuple(paths), rows, rejected, faults.judge(rows) or wrong)
+    return Ordered(tuple(paths), rows, rejected, faults.judge(rows))
 
 
 def _reader(fd: int) -> Callable[[int], bytes]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
 import os
 import re
@@ -120,17 +119,16 @@ def read_file(name: str, content: bytes) -> dict[Key, Values]:
         rank = (trades or 0, numbers[4])
         if key not in best or rank >= best[key][0]:
             best[key] = (rank, _bits(numbers, trades))
-    if _is_of_another_interval(fields, [key[3] for key in best], interval):
+    if _is_of_another_interval(fields, interval):
         return {}
     return {key: values for key, (_, values) in best.items()}
 
 
-def _is_of_another_interval(rows: Sequence[Sequence[bytes]], good: Sequence[int], interval: int) -> bool:
-    """Tell whether a file of samples is refused as a whole: most times off the grid, or all on that of hours."""
+def _is_of_another_interval(rows: Sequence[Sequence[bytes]], interval: int) -> bool:
+    """Tell whether a file of samples is refused as a whole: most times are off the grid."""
     times = [int(row[0]) for row in rows if re.fullmatch(rb"1[0-9]{9}", row[0])]
     off_grid = sum(time % (interval * 60) != 0 for time in times)
-    hourly = sum(later - earlier == 3600 for earlier, later in itertools.pairwise(sorted(good)))
-    return 2 * off_grid > len(rows) or (interval < 60 and len(good) >= 50 and hourly == len(good) - 1)
+    return 2 * off_grid > len(rows)
 
 
 def _read_row(fields: list[str], interval: int, width: int) -> tuple[int, list[float], int | None] | None:

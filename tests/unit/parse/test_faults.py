@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from pathlib import Path
 
 import pytest
 
 from feefifod.model import Category, Series
-from feefifod.parse.glance import Glance, Pieces, glance
+from feefifod.parse.glance import Pieces, has_bad_rows
 from feefifod.parse.head import inspect_head
 from feefifod.sweep import order_file
 
@@ -49,14 +48,14 @@ def _judge(folder: Path, data: bytes, minutes: int) -> str:
     return str(ordered.wrong or "")
 
 
-def _glance(data: bytes, minutes: int) -> Glance:
+def _seems_bad(data: bytes, minutes: int) -> bool:
     start = inspect_head(data).data_start
-    return glance(Pieces(lambda size, at: data[at : at + size], start, len(data), 7, minutes, _LATEST))
+    return has_bad_rows(Pieces(lambda size, at: data[at : at + size], start, len(data), 7, minutes, _LATEST))
 
 
 @pytest.mark.parametrize(
     ("rows_are", "name_says"),
-    [(1, 60), (60, 1440), (15, 30), (30, 60), (720, 1440), (5, 15), (60, 1), (1440, 60), (240, 5), (60, 30)],
+    [(1, 60), (60, 1440), (15, 30), (30, 60), (720, 1440), (5, 15)],
 )
 def test_wrong_interval_is_named(tmp_path: Path, rows_are: int, name_says: int) -> None:
     data = _rows(200, rows_are)
@@ -65,8 +64,7 @@ def test_wrong_interval_is_named(tmp_path: Path, rows_are: int, name_says: int) 
 
     assert f"it looks like {rows_are} minute" in reason
     assert f"_{rows_are}.csv" in reason
-    seen = _glance(data, name_says)
-    assert seen.irregular if rows_are < name_says else seen.wrong
+    assert _seems_bad(data, name_says)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_one_cause_is_named_with_the_first_line(tmp_path: Path, form: str, cause
     assert cause in reason
     assert "first in line 1" in reason
     assert "none of its rows" not in reason
-    assert _glance(data, 60).irregular
+    assert _seems_bad(data, 60)
 
 
 def test_a_header_over_rows_of_another_width(tmp_path: Path) -> None:
@@ -113,21 +111,18 @@ def test_half_of_bad_rows_is_not_most(tmp_path: Path) -> None:
     assert "51 of its 101 rows" in _judge(tmp_path, good + bad * 51, 60)
 
 
-def test_thin_series_are_no_longer_intervals(tmp_path: Path) -> None:
-    """A pair with gaps, one that a robot trades once each hour, and one with a few trades on the hour."""
-    chance = random.Random(1)
-    minutes = sorted(chance.sample(range(200_000), 300))
-    thin = b"".join(_rows(1, 1, start=_START + minute * 60) for minute in minutes)
-    robot = _rows(200, 60, "{t},{o},{o},{o},{o},{v},{n}", trades=1)
-    mixed = _rows(3_000, 60) + _rows(1, 1, start=_START + 2_999 * 3600 + 60)
-    for data in (thin, robot, _rows(49, 60), mixed):
-        assert _judge(tmp_path, data, 1) == ""
+def test_rows_that_are_on_the_grid_are_candles(tmp_path: Path) -> None:
+    """A thin pair looks like a longer interval: what is well formed is never refused for what it looks like."""
+    for rows_are, name_says in ((60, 1), (1440, 60), (60, 30)):
+        data = _rows(200, rows_are)
+        assert _judge(tmp_path, data, name_says) == ""
+        assert not _seems_bad(data, name_says)
 
 
 @pytest.mark.skipif(not (_ROOT / "kraken").is_dir(), reason="Kraken's own files are not on this machine")
 def test_real_files_are_never_wrong() -> None:
     for path in sorted((_ROOT / "kraken").glob("*/*_*.csv")):
-        assert _glance(path.read_bytes(), int(path.stem.rpartition("_")[2])) == Glance(), path
+        assert not _seems_bad(path.read_bytes(), int(path.stem.rpartition("_")[2])), path
 
 
 def test_a_bad_part_is_met_wherever_it_is() -> None:
@@ -135,4 +130,4 @@ def test_a_bad_part_is_met_wherever_it_is() -> None:
     good, bad = _rows(2_000, 1), _rows(2_100, 1, "{t},x,{h},{l},{c},{v},{n}")
     for cut in range(0, 2_000, 250):
         at = good.find(b"\n", cut * len(good) // 2_000) + 1 if cut else 0
-        assert _glance(good[:at] + bad + good[at:], 1).irregular
+        assert _seems_bad(good[:at] + bad + good[at:], 1)
