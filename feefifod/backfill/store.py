@@ -13,6 +13,7 @@ from feefifod.backfill.report import Preview
 from feefifod.backfill.stored import key_of, read_stored, values_of
 from feefifod.errors import Refused
 from feefifod.model import INT_NULL, Category, Frame, Source
+from feefifod.repartition import use_table
 from feefifod.schedule.sessions import day_microseconds
 from feefifod.sink import read_identity, wait_applied
 from feefifod.sources.symbols import Market, market_of
@@ -84,6 +85,15 @@ class Store:
             # Before the rows: a crash in between must not let them seem newer than they are.
             session = last_session(Category.STOCK, source, self.tools.now())
             await self.tools.patiently(partial(self.tools.runs.begin_basis, source, stocks, session))
+        copies = self.tools.copies
+        async with use_table(self.tools.client, table, copies, "a backfill", self.tools.patiently) as identity:
+            before, now = str(self.identity), str(identity)
+            if identity != self.identity and await self.tools.patiently(partial(copies.succeeds, now, before)):
+                self.identity = identity  # All that was stored so far is in the copy, too.
+            await self._send(batch, changes)
+
+    async def _send(self, batch: Sequence[Fetched], changes: Mapping[Key, DayCandle]) -> None:
+        source, table = self.outline.source, self.tools.questdb.table
         await self.tools.lane.send(make_frame(changes, source))
         await self.tools.patiently(partial(wait_applied, self.tools.client, table))
         after = await self._read(batch)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import structlog
 
-from feefifod.catalog import LeaseLost
+from feefifod.catalog import LeaseLost, TableBusy
 from feefifod.discover import Settler
 from feefifod.errors import FeefifodError, Refused, Unavailable
 from feefifod.ingest.candidates import show_name
@@ -35,6 +35,7 @@ DRAIN_SECONDS: Final = 12.0
 
 _GATHER_SECONDS: Final = 0.5
 _BACKOFF_SECONDS: Final = (1.0, 30.0)
+_COPY_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -56,6 +57,10 @@ class Pause:
         self._failures += 1
         self._until = time.monotonic() + pause
         return pause
+
+    def rest(self, seconds: float) -> None:
+        """Be quiet for so long, without trouble."""
+        self._until = time.monotonic() + seconds
 
     def succeed(self) -> None:
         """Begin anew with the shortest one."""
@@ -81,6 +86,7 @@ class Daemon:
     _pause: Pause = field(default_factory=Pause)
     _moving_pause: Pause = field(default_factory=Pause)
     _started: bool = False
+    _copy: str = ""
 
     async def run(self) -> None:
         """Watch until `stop`; what is in flight then is finished. `on_start` is called after the first scan.
@@ -169,6 +175,7 @@ class Daemon:
         if slot in self._slots or not drops:
             return
         claim = await self.ingestor.claim(drops, orphans=slot == "sweep")
+        self._copy = ""
         if claim is None:
             return
         self._slots[slot] = claim.batch_id
@@ -220,11 +227,21 @@ class Daemon:
 
     def _fail(self, error: FeefifodError) -> None:
         """Log trouble and be quiet for a while, longer each time."""
+        if isinstance(error, TableBusy):
+            self._wait_for_copy(error)
+            return
         pause = (self._moving_pause if isinstance(error, NotMoved) else self._pause).fail()
         log = structlog.get_logger()
         emit = log.warning if isinstance(error, Unavailable) else log.error
         self.metrics.note(f"{error.where}: {error.why}" if error.where else error.why)
         emit("trouble", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause)
+
+    def _wait_for_copy(self, error: TableBusy) -> None:
+        """Look again soon: the table is being copied, which is no trouble."""
+        self._pause.rest(_COPY_SECONDS)
+        if error.why != self._copy:
+            self._copy = error.why
+            structlog.get_logger().info("copy_awaited", reason=error.why, where=error.where)
 
     def _count(self) -> None:
         self.metrics.batches_changed(len(self._busy), sum(len(paths) for paths in self._busy.values()))

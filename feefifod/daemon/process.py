@@ -120,7 +120,7 @@ class _Process:
                 bulk=tools.bulk and metrics.watch(tools.bulk),
             )
             ingestor = Ingestor(watched)
-            await ingestor.prepare()
+            await watched.patiently(ingestor.prepare)
             mender = Mender(kit, Marks(services.postgres), metrics)
             waker = Waker(str(tools.paths.data), tools.watch)
             daemon = Daemon(ingestor, waker, metrics, self._stop, self._say_started, mender.suspect_batch)

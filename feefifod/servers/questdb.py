@@ -106,6 +106,9 @@ class QuestDB(Server):
                 "QDB_CAIRO_WRITER_DATA_APPEND_PAGE_SIZE": "1m",
                 # Counting a large table beside a large load can take longer than the default minute.
                 "QDB_QUERY_TIMEOUT": "10m",
+                # A reader keeps each partition open that it ever read, ten thousand of them by default: by DAY a dozen
+                # of memory maps for each, of 65,530 that Linux grants to all readers together.
+                "QDB_CAIRO_INACTIVE_READER_MAX_OPEN_PARTITIONS": "100",
                 "QDB_CAIRO_SQL_COPY_ROOT": str(self.import_dir),
                 **_WORKERS,
             }

@@ -14,6 +14,7 @@ from feefifod.sink.schema import (
     drop_table,
     ensure_table,
     read_identity,
+    read_server_id,
 )
 from feefifod.sink.sql import Answer, QuestDBClient
 from feefifod.sink.stored import StoredCandle, read_stored
@@ -41,6 +42,7 @@ __all__ = [
     "ensure_table",
     "read_identity",
     "read_progress",
+    "read_server_id",
     "read_stored",
     "stream_query",
     "wait_applied",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,23 +83,31 @@ class _Found:
     view: bool
 
 
-async def ensure_table(client: QuestDBClient, settings: QuestDBSettings) -> TableIdentity:
+async def _allow() -> None:
+    """Have nothing against it."""
+
+
+async def ensure_table(
+    client: QuestDBClient, settings: QuestDBSettings, *, before_making: Callable[[], Awaitable[None]] = _allow
+) -> TableIdentity:
     """Make the table when it is missing, check it when it is there, switch its DEDUP on; return its identity.
 
-    Safe when several processes do it at the same time.
+    Safe when several processes do it at the same time. `before_making` is awaited once the table is seen to be
+    missing, and may raise: between two renames there is none, and none must be made.
 
     Raises:
-        Refused: a table of that name has other columns, another timestamp or partition, or no WAL.
+        Refused: a table of that name has other columns, another timestamp, or no WAL.
     """
     table = settings.table
     if await _find(client, table) is None:
+        await before_making()
         create = _SQL["create_table"].replace("<partition_by>", settings.partition_by)
         await client.query(render(create, table=Identifier(table)))
     found = await _find(client, table)
     if found is None:
         raise Unavailable("the table was dropped while it was made", where=table)
     columns = (await client.query(render(_SQL["show_columns"], table=Identifier(table)))).rows
-    differences = _compare(found, columns, settings.partition_by)
+    differences = _compare(found, columns)
     if differences:
         raise Refused(
             "the table is not as feefifod needs it: " + "; ".join(differences),
@@ -115,10 +124,13 @@ async def ensure_table(client: QuestDBClient, settings: QuestDBSettings) -> Tabl
 async def read_identity(client: QuestDBClient, table: str) -> TableIdentity | None:
     """Read which table this is; None when it is missing, or was never prepared by `ensure_table`."""
     found = await _find(client, table)
-    if found is None or await _find(client, "feefifod_server") is None:
-        return None
-    server_id = await _read_server_id(client)
-    return None if server_id is None else TableIdentity(server_id, found.table_id)
+    server_id = None if found is None else await read_server_id(client)
+    return None if found is None or server_id is None else TableIdentity(server_id, found.table_id)
+
+
+async def read_server_id(client: QuestDBClient) -> str | None:
+    """Read which server this is; None when `ensure_table` was never called there."""
+    return None if await _find(client, "feefifod_server") is None else await _read_server_id(client)
 
 
 async def describe_table(client: QuestDBClient, table: str) -> TableFacts | None:
@@ -152,7 +164,7 @@ async def _find(client: QuestDBClient, table: str) -> _Found | None:
     return _Found(*rows[0]) if rows else None
 
 
-def _compare(found: _Found, columns: list[list[Any]], partition_by: str) -> list[str]:
+def _compare(found: _Found, columns: list[list[Any]]) -> list[str]:
     have = {column[0]: column[1] for column in columns}
     differences = [f"column {name} {kind} is missing" for name, kind in COLUMNS.items() if name not in have]
     differences += [
@@ -165,8 +177,6 @@ def _compare(found: _Found, columns: list[list[Any]], partition_by: str) -> list
         differences.append("it is a materialized view")
     if found.timestamp != "time":
         differences.append(f"its designated timestamp is {found.timestamp or 'none'}, not time")
-    if found.partition_by != partition_by:
-        differences.append(f"it is partitioned by {found.partition_by}, the configuration says {partition_by}")
     if not found.wal:
         differences.append("it has no WAL")
     return differences
