@@ -16,7 +16,7 @@ from feefifod.errors import BadInput, Unavailable
 from feefifod.model import Category, Source
 from feefifod.schedule.plan import RangeCall
 from feefifod.schedule.sessions import list_sessions
-from feefifod.sink import count_one
+from feefifod.sink import SeriesCount, count_one, read_ends
 from feefifod.sources.failure import NotFound, SourceStopped
 from feefifod.sources.symbols import Market, market_of
 
@@ -88,19 +88,22 @@ class Splits:
         await self._tools.patiently(partial(self._tools.runs.move_basis, Source.MASSIVE, done, self._session))
 
     async def _make_call(self, target: Target) -> RangeCall | None:
-        stored = await self._tools.patiently(
-            partial(
+        client, table = self._tools.client, self._tools.questdb.table
+        ends = await self._tools.patiently(partial(read_ends, client, table))
+        stored = SeriesCount(0, None, None)
+        for start, end in client.partitioning(table).divide_within(0, _LAST_US, ends):
+            question = partial(
                 count_one,
-                self._tools.client,
-                self._tools.questdb.table,
+                client,
+                table,
                 source=Source.MASSIVE,
                 asset_id=target.asset.id,
                 interval_minutes=1440,
                 quote=target.symbol.quote_currency,
-                first_us=0,
-                last_us=_LAST_US,
+                first_us=start,
+                last_us=end,
             )
-        )
+            stored += await self._tools.patiently(question)
         if stored.first_us is None or stored.last_us is None:
             return None
         first, last = _day(stored.first_us), _day(stored.last_us)

@@ -15,7 +15,7 @@ from feefifod.errors import Refused
 from feefifod.model import INT_NULL, Category, Frame, Source
 from feefifod.repartition import use_table
 from feefifod.schedule.sessions import day_microseconds
-from feefifod.sink import read_identity, wait_applied
+from feefifod.sink import read_identity, send_in_steps, wait_applied
 from feefifod.sources.symbols import Market, market_of
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ class Store:
 
     async def _send(self, batch: Sequence[Fetched], changes: Mapping[Key, DayCandle]) -> None:
         source, table = self.outline.source, self.tools.questdb.table
-        await self.tools.lane.send(make_frame(changes, source))
+        frame = make_frame(changes, source)
+        await send_in_steps(self.tools.lane, frame, self.tools.client, table, self.tools.patiently)
         await self.tools.patiently(partial(wait_applied, self.tools.client, table))
         after = await self._read(batch)
         identity = await self.tools.patiently(partial(read_identity, self.tools.client, table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from feefifod.schedule.sessions import day_microseconds
 from feefifod.sink.sql import Identifier, Instant, render
@@ -42,20 +42,23 @@ async def read_stored(
     """Return the day candles of some assets from `start` to `end`, both included."""
     if not asset_ids:
         return {}
-    statement = render(
-        _SQL,
-        table=Identifier(tools.questdb.table),
-        source=str(source),
-        first=Instant(day_microseconds(start)),
-        last=Instant(day_microseconds(end)),
-        lowest=min(asset_ids),
-        highest=max(asset_ids),
-    )
-    answer = await tools.patiently(partial(tools.client.query, statement, timeout_seconds=120.0))
+    table = tools.questdb.table
+    rows: list[list[Any]] = []
+    for first, last in tools.client.partitioning(table).divide(day_microseconds(start), day_microseconds(end)):
+        statement = render(
+            _SQL,
+            table=Identifier(table),
+            source=str(source),
+            first=Instant(first),
+            last=Instant(last),
+            lowest=min(asset_ids),
+            highest=max(asset_ids),
+        )
+        rows += (await tools.patiently(partial(tools.client.query, statement, timeout_seconds=120.0))).rows
     wanted = set(asset_ids)
     # JSON writes 1.0 as 1: the types are made what they are in the table.
     return {
         (asset_id, quote, time_us): (float(o), float(h), float(low), float(c), float(v), n)
-        for asset_id, quote, time_us, o, h, low, c, v, n in answer.rows
+        for asset_id, quote, time_us, o, h, low, c, v, n in rows
         if asset_id in wanted
     }

@@ -32,7 +32,7 @@ class QuestDBSettings(Section):
     password: SecretStr = Field(default=SecretStr(""), description="HTTP basic password of an external server")
     table: str = Field(default="assetprice", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="the table's name")
     partition_by: Literal["DAY", "WEEK", "MONTH", "YEAR"] = Field(
-        default="DAY", description="DAY | WEEK | MONTH | YEAR"
+        default="MONTH", description="of a new table: DAY | WEEK | MONTH | YEAR; an existing one is taken as it is"
     )
     import_dir: str = Field(
         default="", description="a folder that an external server sees as its SQL import root: opens the bulk lane"

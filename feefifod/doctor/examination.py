@@ -16,7 +16,8 @@ from feefifod.doctor.embedded import check_embedded
 from feefifod.doctor.finding import fail, good
 from feefifod.doctor.folders import check_disks, check_folders
 from feefifod.doctor.keys import ask_apis, find_keys
-from feefifod.doctor.limits import check_limits
+from feefifod.doctor.limits import check_limits, read_max_maps, read_open_files
+from feefifod.doctor.partitions import Machine
 from feefifod.doctor.postgres import check_postgres, unreachable
 from feefifod.doctor.questdb import check_questdb
 from feefifod.errors import FeefifodError, Refused
@@ -75,7 +76,8 @@ async def examine(
     roots: list[tuple[str, Path]] = []
     for name, url in reach.questdb.items():
         if url is not None:
-            found, parameters = await check_questdb(name, settings.databases[name], url)
+            machine = _look_at_machine(url, pair if settings.databases[name].url == EMBEDDED else None)
+            found, parameters = await check_questdb(name, settings.databases[name], url, machine)
             findings += found
             root = Path(parameters.get("cairo.sql.copy.root", ""))
             if settings.databases[name].url != EMBEDDED and is_local(url) and root.is_absolute():
@@ -112,6 +114,12 @@ async def examine(
         polls=settings.watch.poll,
     )
     return [*findings, *keys_found, *online_found]
+
+
+def _look_at_machine(url: str, pair: PairStatus | None) -> Machine:
+    """Find out what QuestDB may take where it runs; `pair` when it is the embedded one."""
+    pid = pair.questdb.pid if pair and pair.questdb else None
+    return Machine(read_max_maps() if is_local(url) else None, read_open_files(pid) if pid is not None else None)
 
 
 def is_local(url: str) -> bool:

@@ -25,9 +25,9 @@ def check_limits(data: Path, *, questdb_is_here: bool, questdb_pid: int | None, 
     """Look at the limits of this machine; those for QuestDB only where it runs on it."""
     yield judge_own_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     if questdb_is_here:
-        if questdb_pid is not None and (files := _read_open_files(questdb_pid)) is not None:
+        if questdb_pid is not None and (files := read_open_files(questdb_pid)) is not None:
             yield judge_questdb_files(files)
-        if (maps := read_number(_PROC / "vm/max_map_count")) is not None:
+        if (maps := read_max_maps()) is not None:
             yield judge_maps(maps)
     watches = read_number(_PROC / "fs/inotify/max_user_watches")
     if watches is not None and not polls:
@@ -82,7 +82,12 @@ def read_number(path: Path) -> int | None:
         return None
 
 
-def _read_open_files(pid: int) -> int | None:
+def read_max_maps() -> int | None:
+    """Read how many memory maps a process may have; None where there is no such limit."""
+    return read_number(_PROC / "vm/max_map_count")
+
+
+def read_open_files(pid: int) -> int | None:
     try:
         return psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE)[1]
     except (psutil.Error, AttributeError, OSError):

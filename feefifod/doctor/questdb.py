@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from feefifod.doctor.finding import Finding, Level, fail, good, warn
+from feefifod.doctor.partitions import Machine, judge_partitions
 from feefifod.doctor.statements import load_statement
 from feefifod.errors import FeefifodError
 from feefifod.log import redact
@@ -80,7 +81,9 @@ RULES: Final = (
 )
 
 
-async def check_questdb(name: str, settings: QuestDBSettings, url: str) -> tuple[list[Finding], Mapping[str, str]]:
+async def check_questdb(
+    name: str, settings: QuestDBSettings, url: str, machine: Machine
+) -> tuple[list[Finding], Mapping[str, str]]:
     """Look at one QuestDB that should answer at `url`; return the findings and the server's settings."""
     check = label(name)
     findings: list[Finding] = []
@@ -96,7 +99,7 @@ async def check_questdb(name: str, settings: QuestDBSettings, url: str) -> tuple
             findings += judge_settings(check, parameters, import_dir=settings.import_dir)
             suspended = (await client.query(load_statement("suspended"))).rows
             findings += judge_suspended(check, suspended, settings.table)
-            findings += await _check_table(check, client, settings)
+            findings += await _check_table(check, client, settings, parameters, machine)
     except (FeefifodError, TimeoutError) as error:
         what = redact(error.why) if isinstance(error, FeefifodError) else f"no answer within {LOOK_SECONDS:g} s"
         remedy = error.remedy if isinstance(error, FeefifodError) else ""
@@ -181,10 +184,12 @@ def judge_suspended(check: str, suspended: list[list[Any]], ours: str) -> Iterat
         yield Finding(check, level, f"{table}: {cause}", "it accepts rows and shows none of them", remedy)
 
 
-async def _check_table(check: str, client: QuestDBClient, settings: QuestDBSettings) -> list[Finding]:
+async def _check_table(
+    name: str, client: QuestDBClient, settings: QuestDBSettings, parameters: Mapping[str, str], machine: Machine
+) -> list[Finding]:
     table = settings.table
     facts = await describe_table(client, table)
-    check = f"{check} table"
+    check = f"{name} table"
     if facts is None:
         why = "the first ingest makes it, and so does: feefifod setup-questdb-schema"
         return [good(check, f"there is no table {table} yet", why)]
@@ -192,11 +197,20 @@ async def _check_table(check: str, client: QuestDBClient, settings: QuestDBSetti
     columns = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     kinds = {column["column"]: column["type"] for column in columns}
     keys = {column["column"] for column in columns if column["upsertKey"]}
-    return list(
-        judge_table(
-            check, settings, kinds, keys if facts.dedup else set(), partition_by=facts.partition_by, rows=facts.rows
-        )
-    )
+    keys = keys if facts.dedup else set()
+    [[partitions]] = (await client.query(render(load_statement("partitions"), name=table))).rows
+    return [
+        *judge_table(check, settings, kinds, keys, partition_by=facts.partition_by, rows=facts.rows),
+        judge_partitions(
+            name,
+            machine,
+            parameters,
+            table=table,
+            partition_by=facts.partition_by,
+            partitions=partitions,
+            columns=len(kinds),
+        ),
+    ]
 
 
 def judge_table(
@@ -214,10 +228,6 @@ def judge_table(
         now = f"has the keys {', '.join(sorted(keys))}" if keys else "is off"
         why = "it hides repeats: without it a retry doubles rows"
         yield fail(check, f"DEDUP of {settings.table} {now}", why, "Run: feefifod setup-questdb-schema")
-    if partition_by != settings.partition_by:
-        what = f"{settings.table} is partitioned by {partition_by}, the configuration says {settings.partition_by}"
-        why = "feefifod refuses a table that is not as configured"
-        yield fail(check, what, why, f"Run: feefifod config set databases.questdb.partition_by {partition_by}")
-    if not wrong and keys == DEDUP_KEYS and partition_by == settings.partition_by:
+    if not wrong and keys == DEDUP_KEYS:
         what = f"{settings.table}: {rows:,} rows, by {partition_by}, DEDUP on its five keys"
-        yield good(check, what, "columns, partition and DEDUP are what exactly-once rests on")
+        yield good(check, what, "columns and DEDUP are what exactly-once rests on; any partitioning is taken")

@@ -76,17 +76,18 @@ async def _find_losers(tools: Tools, frame: Frame, rows: NDArray[np.int64]) -> N
     """Return which of these rows (indexes, ascending by time) lose against a stored row of the same key."""
     assets = np.unique(frame.asset_id[rows]).tolist()
     first, last = int(frame.time_us[rows[0]]), int(frame.time_us[rows[-1]])
-    stored = await tools.patiently(
-        partial(
+    stored: list[StoredCandle] = []
+    for start, end in tools.client.partitioning(tools.questdb.table).divide(first, last):
+        question = partial(
             read_stored,
             tools.client,
             tools.questdb.table,
             source=frame.source,
             assets=assets,
-            first_us=first,
-            last_us=last,
+            first_us=start,
+            last_us=end,
         )
-    )
+        stored += await tools.patiently(question)
     return beaten(frame, rows, stored)
 
 

@@ -14,6 +14,7 @@ import structlog
 from feefifod.discover import open_drop
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.contest import SeriesKey, contest
+from feefifod.sink import send_in_steps
 from feefifod.sweep import Irregular, Slab, Sweep, SweepFile, Unreadable, Window
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Load:
         """
         if self.sweep.start_seconds is not None:
             self.merged = dict(self.claim.merged)
+        self.sweep.partitioning = self.tools.client.partitioning(self.tools.questdb.table)
         try:
             await self._release(await self.sweep.open())
             await self._find_contested()
@@ -126,7 +128,9 @@ class Load:
                 frame = await contest(self.tools, frame, self.contested)
             if frame is not None:
                 reach(Step.SENDING)
-                receipt = await self.lane.send(frame)
+                receipt = await send_in_steps(
+                    self.lane, frame, self.tools.client, self.tools.questdb.table, self.tools.patiently
+                )
                 reach(Step.ACKNOWLEDGED)
                 structlog.get_logger().debug(
                     "window_sent",

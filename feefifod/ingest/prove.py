@@ -12,7 +12,7 @@ import structlog
 from feefifod.errors import Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.model import Source
-from feefifod.sink import count_one, count_series, read_identity, wait_applied
+from feefifod.sink import SeriesCount, SeriesKey, count_one, count_series, read_identity, wait_applied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,17 +67,18 @@ async def prove(tools: Tools, table_id: str, expected: Mapping[tuple[int, int, s
     reach(Step.APPLIED)
     first = min(series.first_seconds for series in expected.values())
     last = max(series.last_seconds for series in expected.values())
-    counted = await tools.patiently(
-        partial(count_series, tools.client, table, Source.KRAKEN, first * 1_000_000, last * 1_000_000)
-    )
+    counted: dict[SeriesKey, SeriesCount] = {}
+    for start, end in tools.client.partitioning(table).divide(first * 1_000_000, last * 1_000_000):
+        counts = await tools.patiently(partial(count_series, tools.client, table, Source.KRAKEN, start, end))
+        for key, count in counts.items():
+            counted[key] = counted[key] + count if key in counted else count
     for key, series in expected.items():
-        count = counted.get(key)
-        rows = count.rows if count else 0
+        found = counted.get(key)
+        rows = found.rows if found else 0
         first_us, last_us = series.first_seconds * 1_000_000, series.last_seconds * 1_000_000
-        if count and ((count.first_us or 0) < first_us or (count.last_us or 0) > last_us):
+        if found and ((found.first_us or 0) < first_us or (found.last_us or 0) > last_us):
             # Others have rows of this series within the batch's range but outside this file's.
-            exact = await tools.patiently(partial(_count_exactly, tools, key, first_us, last_us))
-            rows = exact
+            rows = await _count_exactly(tools, key, first_us, last_us)
         if rows < series.rows:
             structlog.get_logger().error(
                 "rows_missing", asset_id=key[0], interval_minutes=key[1], quote=key[2], sent=series.rows, counted=rows
@@ -93,14 +94,18 @@ async def prove(tools: Tools, table_id: str, expected: Mapping[tuple[int, int, s
 
 
 async def _count_exactly(tools: Tools, key: tuple[int, int, str], first_us: int, last_us: int) -> int:
-    count = await count_one(
-        tools.client,
-        tools.questdb.table,
-        source=Source.KRAKEN,
-        asset_id=key[0],
-        interval_minutes=key[1],
-        quote=key[2],
-        first_us=first_us,
-        last_us=last_us,
-    )
-    return count.rows
+    rows = 0
+    for start, end in tools.client.partitioning(tools.questdb.table).divide(first_us, last_us):
+        question = partial(
+            count_one,
+            tools.client,
+            tools.questdb.table,
+            source=Source.KRAKEN,
+            asset_id=key[0],
+            interval_minutes=key[1],
+            quote=key[2],
+            first_us=start,
+            last_us=end,
+        )
+        rows += (await tools.patiently(question)).rows
+    return rows

@@ -104,11 +104,11 @@ class QuestDB(Server):
                 # Each column of each partition begins as large as this: 16 MiB by default, which makes a file that
                 # spans years slow to apply, and many small tables large.
                 "QDB_CAIRO_WRITER_DATA_APPEND_PAGE_SIZE": "1m",
+                # A reader that is done keeps the memory maps of so many partitions for the next query: by default all,
+                # and two readers of a table by DAY are more maps than Linux grants.
+                "QDB_CAIRO_INACTIVE_READER_MAX_OPEN_PARTITIONS": "128",
                 # Counting a large table beside a large load can take longer than the default minute.
                 "QDB_QUERY_TIMEOUT": "10m",
-                # A reader keeps each partition open that it ever read, ten thousand of them by default: by DAY a dozen
-                # of memory maps for each, of 65,530 that Linux grants to all readers together.
-                "QDB_CAIRO_INACTIVE_READER_MAX_OPEN_PARTITIONS": "100",
                 "QDB_CAIRO_SQL_COPY_ROOT": str(self.import_dir),
                 **_WORKERS,
             }

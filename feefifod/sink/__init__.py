@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feefifod.sink.apply import Progress, Suspended, read_progress, wait_applied
+from feefifod.sink.apply import Progress, Suspended, is_short, read_progress, resume, wait_applied
 from feefifod.sink.bulk import BulkLane
 from feefifod.sink.counts import SeriesCount, SeriesKey, count_one, count_series
 from feefifod.sink.ilp import IlpLane
@@ -13,10 +13,12 @@ from feefifod.sink.schema import (
     describe_table,
     drop_table,
     ensure_table,
+    read_ends,
     read_identity,
     read_server_id,
 )
 from feefifod.sink.sql import Answer, QuestDBClient
+from feefifod.sink.steps import send_in_steps
 from feefifod.sink.stored import StoredCandle, read_stored
 from feefifod.sink.stream import RowStream, stream_query
 
@@ -40,10 +42,14 @@ __all__ = [
     "describe_table",
     "drop_table",
     "ensure_table",
+    "is_short",
+    "read_ends",
     "read_identity",
     "read_progress",
     "read_server_id",
     "read_stored",
+    "resume",
+    "send_in_steps",
     "stream_query",
     "wait_applied",
 ]

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio
 
-from feefifod.errors import Refused, Unavailable
+from feefifod.errors import FeefifodError, Refused, Unavailable
 from feefifod.pulse import beat
-from feefifod.sink.sql import load_statements, render
+from feefifod.sink.sql import MORE_MAPS, Identifier, load_statements, render
 
 if TYPE_CHECKING:
     from feefifod.sink.sql import QuestDBClient
 
 _SQL: Final = load_statements("schema.sql")
 
+_SHORTAGE: Final = re.compile(
+    r"OUT OF MMAP AREAS|OUT OF MEMORY|TOO MANY OPEN FILES|could not m(?:re)?map|\berrno=(?:12|24)\b"
+    r"|^\W*bulk update failed"
+)
+"""What suspends a table, and is over when others let go of it: memory maps, memory, open files.
+
+Where it was not the table's writer itself that met the shortage, QuestDB says only that its bulk update failed.
+"""
+
 
 class Suspended(Unavailable):
     """QuestDB acknowledges rows of this table, but has stopped to make them visible until somebody resumes it."""
+
+
+def is_short(error_tag: str | None, error_message: str | None) -> bool:
+    """Tell whether a table was suspended for want of something that readers give back."""
+    return _SHORTAGE.search(f"{error_tag} {error_message}") is not None
 
 
 class WalState(NamedTuple):
@@ -44,17 +59,30 @@ class Progress(NamedTuple):
         table: the table's own number; another one is another table of the same name.
         sequenced: transactions of its write-ahead log; falls only where an older copy takes the table's place.
         started_us: when the server was started, microseconds since 1970 UTC.
+        suspended, error_tag, error_message: whether QuestDB has stopped to make rows visible, and why.
     """
 
     table: int
     sequenced: int
     started_us: int
+    suspended: bool = False
+    error_tag: str = ""
+    error_message: str = ""
 
 
 async def read_progress(client: QuestDBClient, table: str) -> Progress | None:
     """Read how far a table is; None when there is no such WAL table."""
     answer = await client.query(render(_SQL["read_progress"], name=table))
     return Progress(*answer.rows[0]) if answer.rows else None
+
+
+async def resume(client: QuestDBClient, table: str) -> None:
+    """Let QuestDB try again to make rows visible, which it never does by itself.
+
+    It begins with the very transaction that failed, and leaves none out; of a table that is not suspended, nothing
+    changes. So it is safe at any time, and from several processes at once.
+    """
+    await client.query(render(_SQL["resume"], table=Identifier(table)))
 
 
 async def wait_applied(
@@ -66,6 +94,9 @@ async def wait_applied(
     on_progress: Callable[[int], None] | None = None,
 ) -> None:
     """Wait until all that was acknowledged before this call is visible.
+
+    A table that was suspended for want of memory maps, memory or files is resumed, and `Suspended` raised all the same:
+    callers who try again, with growing pauses, see it go on when readers have left.
 
     Args:
         client: the server.
@@ -89,11 +120,7 @@ async def wait_applied(
             if state is None:
                 raise Refused("the table is gone", where=table, remedy="Run: feefifod setup-questdb-schema")
             if state.suspended:
-                raise Suspended(
-                    f"QuestDB has suspended the table: {state.error_tag} {state.error_message}".rstrip(": "),
-                    where=table,
-                    remedy=f"Cure the cause, then run: ALTER TABLE {table} RESUME WAL",
-                )
+                raise await _meet_suspended(client, table, state)
             target = state.sequenced if target is None else target
             left = target - state.written
             if on_progress is not None:
@@ -107,3 +134,16 @@ async def wait_applied(
         where=table,
         remedy="QuestDB is slow or stuck: see its log and its disk",
     )
+
+
+async def _meet_suspended(client: QuestDBClient, table: str, state: WalState) -> Suspended:
+    """Return the error of a suspended table, which is resumed where its cause may be over."""
+    why = f"QuestDB has suspended the table: {state.error_tag} {state.error_message}".rstrip(": ")
+    command = f"ALTER TABLE {table} RESUME WAL"
+    if not is_short(state.error_tag, state.error_message):
+        return Suspended(why, where=table, remedy=f"Cure the cause, then run: {command}")
+    try:
+        await resume(client, table)
+    except FeefifodError as error:
+        return Suspended(f"{why}; and it cannot be resumed: {error.why}", where=table, remedy=MORE_MAPS)
+    return Suspended(f"{why}; it is resumed", where=table, remedy=MORE_MAPS)

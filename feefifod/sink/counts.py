@@ -22,6 +22,12 @@ class SeriesCount:
     first_us: int | None
     last_us: int | None
 
+    def __add__(self, other: SeriesCount) -> SeriesCount:
+        """Put the counts of two ranges of time together."""
+        firsts = [one.first_us for one in (self, other) if one.first_us is not None]
+        lasts = [one.last_us for one in (self, other) if one.last_us is not None]
+        return SeriesCount(self.rows + other.rows, min(firsts, default=None), max(lasts, default=None))
+
 
 SeriesKey = tuple[int, int, str]
 """asset_id, interval_minutes, quote."""

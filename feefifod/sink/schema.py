@@ -58,7 +58,7 @@ class TableFacts:
         pending_transactions: the same in transactions, always known.
         suspended: whether QuestDB has stopped to make rows visible.
         error: why it is suspended, else empty.
-        partition_by: DAY, WEEK, MONTH or YEAR.
+        partition_by: as the table has it: HOUR, DAY, WEEK, MONTH or YEAR.
         dedup: whether repeats are hidden.
     """
 
@@ -96,7 +96,8 @@ async def ensure_table(
     missing, and may raise: between two renames there is none, and none must be made.
 
     Raises:
-        Refused: a table of that name has other columns, another timestamp, or no WAL.
+        Refused: a table of that name has other columns, another timestamp, or no WAL. Its partitioning is taken
+            as it is: the configured one is that of a new table.
     """
     table = settings.table
     if await _find(client, table) is None:
@@ -139,7 +140,8 @@ async def describe_table(client: QuestDBClient, table: str) -> TableFacts | None
     wal = await read_wal(client, table)
     if found is None or wal is None:
         return None
-    [[rows, first, last]] = (await client.query(render(_SQL["measure_table"], table=Identifier(table)))).rows
+    [[rows]] = (await client.query(render(_SQL["count_rows"], table=Identifier(table)))).rows
+    first, last = await read_ends(client, table) or (None, None)
     pending = (await client.query(render(_SQL["read_pending"], name=table))).rows
     return TableFacts(
         rows=rows,
@@ -154,6 +156,12 @@ async def describe_table(client: QuestDBClient, table: str) -> TableFacts | None
     )
 
 
+async def read_ends(client: QuestDBClient, table: str) -> tuple[int, int] | None:
+    """Read the first and the last instant of a table (microseconds), of two partitions alone; None when it is empty."""
+    ends = [(await client.query(render(_SQL[name], table=Identifier(table)))).rows for name in ("first", "last")]
+    return (ends[0][0][0], ends[1][0][0]) if all(ends) else None
+
+
 async def drop_table(client: QuestDBClient, table: str) -> None:
     """Drop the table and all its rows, if it is there."""
     await client.query(render(_SQL["drop_table"], table=Identifier(table)))
@@ -161,7 +169,11 @@ async def drop_table(client: QuestDBClient, table: str) -> None:
 
 async def _find(client: QuestDBClient, table: str) -> _Found | None:
     rows = (await client.query(render(_SQL["find_table"], name=table))).rows
-    return _Found(*rows[0]) if rows else None
+    if not rows:
+        return None
+    found = _Found(*rows[0])
+    client.note_partitioning(table, found.partition_by)
+    return found
 
 
 def _compare(found: _Found, columns: list[list[Any]]) -> list[str]:

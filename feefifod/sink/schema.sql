@@ -36,15 +36,24 @@ INSERT INTO feefifod_server VALUES (rnd_uuid4(), now());
 -- read_server --
 SELECT server_id FROM feefifod_server LIMIT 1;
 
--- measure_table --
-SELECT count(), cast(min(time) AS LONG), cast(max(time) AS LONG) FROM {table};
+-- count_rows --
+SELECT count() FROM {table};
+
+-- first --
+SELECT cast(time AS LONG) FROM (SELECT time FROM {table} LIMIT 1);
+
+-- last --
+SELECT cast(time AS LONG) FROM (SELECT time FROM {table} LIMIT -1);
 
 -- read_wal --
 SELECT suspended, writerTxn, sequencerTxn, errorTag, errorMessage
 FROM wal_tables() WHERE name = {name};
 
+-- resume --
+ALTER TABLE {table} RESUME WAL;
+
 -- read_progress --
-SELECT id, sequencerTxn, cast(pg_postmaster_start_time() AS LONG)
+SELECT id, sequencerTxn, cast(pg_postmaster_start_time() AS LONG), suspended, errorTag, errorMessage
 FROM tables() t JOIN wal_tables() w ON w.name = t.table_name
 WHERE t.table_name = {name};
 

@@ -18,6 +18,7 @@ import anyio
 from anyio import to_thread
 
 from feefifod.errors import ConfigError, FeefifodError, Refused, Unavailable
+from feefifod.partitioning import Partitioning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,19 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TEXT: Final = re.compile(r"[A-Za-z0-9_.:-]{0,255}")
 _TRANSIENT: Final = re.compile(
-    r"timeout, query aborted|\berrno=|No space left|memory limit|table busy|busy \[|could not lock|retry", re.IGNORECASE
+    r"timeout, query aborted|\berrno=|No space left|memory limit|out of memory|table busy|busy \[|could not lock|retry",
+    re.IGNORECASE,
 )
 """What QuestDB says in a 400 or 500 that a later try can cure: limits, locks and the disk."""
+
+
+_NO_MAPS: Final = re.compile(r"could not m(?:re)?map")
+
+MORE_MAPS: Final = (
+    "It goes on by itself when readers leave. For more readers at once: on QuestDB's machine, run as root: "
+    "sysctl -w vm.max_map_count=1048576; and see what feefifod doctor says of the table's partitions"
+)
+"""Each column of each partition that a query reads is one map."""
 
 
 class Identifier(str):
@@ -121,10 +132,20 @@ class QuestDBClient:
             secret = f"{settings.user}:{settings.password.get_secret_value()}".encode()
             self._headers["Authorization"] = "Basic " + base64.b64encode(secret).decode()
         self._limiter = anyio.CapacityLimiter(connections)
+        self._partitionings: dict[str, Partitioning] = {}
 
     def connect(self, timeout_seconds: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         """Return a connection of its own, not yet open, and the headers that every question needs."""
         return self._connection(self._host, self._port, timeout=timeout_seconds), self._headers
+
+    def note_partitioning(self, table: str, partition_by: str) -> None:
+        """Keep how a table is partitioned, as it was seen just now; one that is not partitioned is one piece."""
+        known = partition_by in Partitioning.__members__
+        self._partitionings[table] = Partitioning(partition_by) if known else Partitioning.YEAR
+
+    def partitioning(self, table: str) -> Partitioning:
+        """Return how a table was partitioned when it was last looked at: whoever has its identity has seen it."""
+        return self._partitionings.get(table, Partitioning.DAY)
 
     async def query(self, sql: str, *, timeout_seconds: float = 30.0, limit: int | None = None) -> Answer:
         """Run one statement; with `limit`, the answer ends after so many rows.
@@ -229,13 +250,8 @@ def judge(text: str, *, status: int, where: str, position: object = None) -> Fee
     place = f" (at position {position})" if position else ""
     if "errno=28" in text or "No space left" in text:
         return Unavailable(f"QuestDB's disk is full: {text}", where=where, remedy="Free some space on that disk")
-    if "could not mmap" in text:
-        # Each column of each partition that a query reads is one map.
-        return Unavailable(
-            f"QuestDB may have no more memory maps: {text}",
-            where=where,
-            remedy="On its machine, run as root: sysctl -w vm.max_map_count=1048576",
-        )
+    if _NO_MAPS.search(text):
+        return Unavailable(f"QuestDB may have no more memory maps: {text}", where=where, remedy=MORE_MAPS)
     if status >= 500 or status in {408, 429} or _TRANSIENT.search(text):
         return Unavailable(f"QuestDB failed: {text}{place}", where=where, remedy="See the log of QuestDB if it goes on")
     if status in {401, 403}:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio import to_thread
 
+from feefifod.partitioning import Partitioning
 from feefifod.pulse import beat
 from feefifod.sweep.cuts import choose_cuts
 from feefifod.sweep.merge import merge_parts
@@ -88,6 +89,7 @@ class Sweep:
         start_seconds: the batch's checkpoint; rows before it are counted and skipped.
         keep_open: how many files may stay open at once.
         until_seconds: rows from here on are not wanted.
+        partitioning: that of the table that the rows are for; windows touch few partitions of it.
     """
 
     files: Sequence[SweepFile]
@@ -98,6 +100,7 @@ class Sweep:
     limiter: anyio.CapacityLimiter
     keep_open: int = 256
     until_seconds: int | None = None
+    partitioning: Partitioning = Partitioning.MONTH
     tallies: dict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
     cuts: list[int] = field(default_factory=list)
     _runs: list[Run] = field(default_factory=list)
@@ -137,7 +140,7 @@ class Sweep:
     def _choose_cuts(self) -> list[int]:
         live = [run for run in self._runs if run.next_seconds < EXHAUSTED]
         window_rows = min(self.window_rows, self.window_bytes // _BYTES_PER_ROW)
-        cuts = choose_cuts([run.density() for run in live], self.start_seconds, window_rows)
+        cuts = choose_cuts([run.density() for run in live], self.start_seconds, window_rows, self.partitioning)
         if self.until_seconds is None:
             return cuts
         return [*(cut for cut in cuts if cut < self.until_seconds), self.until_seconds]

@@ -11,6 +11,7 @@ import anyio
 from anyio import to_thread
 
 from feefifod.model import Source
+from feefifod.sink import read_ends
 from feefifod.sink.checksums import checksum_frame, group_months, read_candles, read_checksums
 from feefifod.sweep import Irregular
 from feefifod.verify.archived import Archived, Lost, find_archived
@@ -157,18 +158,24 @@ class Check:
         if not self.entries:
             return
         first, until = self.span.start_seconds or _FIRST_SECONDS, self.span.until_seconds or _UNTIL_SECONDS
-        found |= await self.kit.patiently(
-            partial(
+        client, table = self.kit.client, self.kit.questdb.table
+        ends = await self.kit.patiently(partial(read_ends, client, table))
+        for start, end in client.partitioning(table).divide_within(first * 1_000_000, until * 1_000_000 - 1, ends):
+            question = partial(
                 read_checksums,
-                self.kit.client,
-                self.kit.questdb.table,
+                client,
+                table,
                 source=Source.KRAKEN,
                 assets={asset_id for asset_id, _, _ in self.entries},
                 intervals={minutes for _, minutes, _ in self.entries},
-                first_us=first * 1_000_000,
-                last_us=until * 1_000_000 - 1,
+                first_us=start,
+                last_us=end,
             )
-        )
+            for key, checksum in (await self.kit.patiently(question)).items():
+                if key in found:
+                    found[key].add(checksum)
+                else:
+                    found[key] = checksum
 
     async def _account_for_pruned(
         self, expected: dict[SeriesMonth, Checksum], found: dict[SeriesMonth, Checksum]

@@ -10,7 +10,7 @@ import numpy as np
 from anyio import to_thread
 
 from feefifod.model import Frame
-from feefifod.sink import wait_applied
+from feefifod.sink import send_in_steps, wait_applied
 from feefifod.sink.checksums import group_months
 from feefifod.verify.groups import end_month
 from feefifod.verify.sweeping import Span, sweep_archive
@@ -38,7 +38,7 @@ async def send_again(kit: Kit, check: Check, months: Collection[SeriesMonth]) ->
     async def take(frame: Frame) -> None:
         chosen = await to_thread.run_sync(_choose, frame, wanted, limiter=kit.reading)
         if len(chosen):
-            await kit.lane.send(chosen)
+            await send_in_steps(kit.lane, chosen, kit.client, kit.questdb.table, kit.patiently)
 
     starts = [month for _, _, _, month in months]
     span = Span(min(starts) // 1_000_000, end_month(max(starts)) // 1_000_000)

@@ -40,7 +40,7 @@ def test_it_creates_and_then_verifies(project: Project, pair: Endpoints, postgre
 
     assert "created" in first.out
     assert "right" in second.out
-    for text in ("trade_count INT", "quote_currency SYMBOL", "DAY", *KEYS, f":{number}"):
+    for text in ("trade_count INT", "quote_currency SYMBOL", "by MONTH", *KEYS, f":{number}"):
         assert text in second.out
     assert read_keys(pair, project.table) == KEYS
     assert read_id(pair, project.table) == number

@@ -95,7 +95,6 @@ async def test_the_dedup_key_is_added_where_it_is_missing(
         (f"({COLUMNS}, vwap DOUBLE) TIMESTAMP(time) PARTITION BY DAY WAL", "column vwap DOUBLE is unknown"),
         (f"({COLUMNS.replace('volume DOUBLE,', '')}) TIMESTAMP(time) PARTITION BY DAY WAL", "volume DOUBLE is missing"),
         (f"({COLUMNS.replace('asset_id INT', 'asset_id LONG')}) TIMESTAMP(time) PARTITION BY DAY WAL", "is LONG, not"),
-        (f"({COLUMNS}) TIMESTAMP(time) PARTITION BY MONTH WAL", "partitioned by MONTH, the configuration says DAY"),
         (f"({COLUMNS}) TIMESTAMP(time) PARTITION BY DAY BYPASS WAL", "it has no WAL"),
         (f"({COLUMNS})", "its designated timestamp is none"),
     ],
@@ -110,6 +109,23 @@ async def test_another_table_is_refused_with_the_difference(
 
     assert settings.table in str(refusal.value)
     assert refusal.value.remedy
+
+
+@pytest.mark.parametrize("partition_by", ["HOUR", "DAY", "WEEK", "MONTH", "YEAR"])
+async def test_an_existing_table_keeps_its_partitioning(
+    partition_by: str, client: QuestDBClient, settings: QuestDBSettings
+) -> None:
+    assert settings.partition_by == "MONTH"
+    ddl = f"({COLUMNS}) TIMESTAMP(time) PARTITION BY {partition_by} WAL"
+    await client.query(f"CREATE TABLE {settings.table} {ddl}")
+
+    identity = await ensure_table(client, settings)
+
+    assert identity == await read_identity(client, settings.table)
+    assert client.partitioning(settings.table) == partition_by
+    facts = await describe_table(client, settings.table)
+    assert facts is not None
+    assert facts.partition_by == partition_by
 
 
 async def test_columns_in_another_order_are_fine(client: QuestDBClient, settings: QuestDBSettings) -> None:

@@ -17,6 +17,7 @@ from feefifod.doctor.examination import is_local
 from feefifod.doctor.folders import GiB, judge_room
 from feefifod.doctor.keys import find_keys
 from feefifod.doctor.limits import judge_maps, judge_own_files, judge_questdb_files, judge_watches
+from feefifod.doctor.partitions import Machine, judge_partitions
 from feefifod.doctor.postgres import judge_clock, judge_server, judge_waiting, judge_work
 from feefifod.doctor.questdb import RULES, judge_settings, judge_suspended, judge_table, judge_version
 from feefifod.model import Source
@@ -96,12 +97,13 @@ def test_our_suspended_table_is_an_error_and_another_one_a_warning() -> None:
         ({"kinds": {name: kind for name, kind in COLUMNS.items() if name != "source"}}, ["source"]),
         ({"keys": set()}, ["is off"]),
         ({"keys": {"time", "asset_id"}}, ["asset_id, time"]),
-        ({"partition_by": "MONTH"}, ["MONTH"]),
-        ({"keys": set(), "partition_by": "YEAR"}, ["is off", "YEAR"]),
+        ({"partition_by": "DAY"}, []),
+        ({"partition_by": "HOUR"}, []),
+        ({"keys": set(), "partition_by": "YEAR"}, ["is off"]),
     ],
 )
 def test_the_table_must_be_as_feefifod_needs_it(changes: dict[str, Any], words: list[str]) -> None:
-    sound: dict[str, Any] = {"kinds": dict(COLUMNS), "keys": set(DEDUP_KEYS), "partition_by": "DAY", "rows": 5}
+    sound: dict[str, Any] = {"kinds": dict(COLUMNS), "keys": set(DEDUP_KEYS), "partition_by": "MONTH", "rows": 5}
 
     found = list(judge_table("table", QuestDBSettings(), **(sound | changes)))
 
@@ -220,3 +222,55 @@ def test_servers_that_are_not_installed_are_one_finding(monkeypatch: pytest.Monk
 )
 def test_which_urls_are_this_machine(url: str, here: bool) -> None:
     assert is_local(url) is here
+
+
+@pytest.mark.parametrize(
+    ("partition_by", "partitions", "max_maps", "level", "words"),
+    [
+        ("DAY", 4_750, 65_530, "warning", ["52,250 memory maps", "room for 1 at once"]),
+        ("DAY", 4_750, 262_144, "ok", ["room for 4 at once"]),
+        ("DAY", 4_750, None, "warning", ["not seen from here", "Linux usually 65,530"]),
+        ("MONTH", 157, 65_530, "ok", ["1,727 memory maps", "room for 36 at once"]),
+        ("MONTH", 157, None, "ok", ["not seen from here"]),
+        ("YEAR", 0, 65_530, "ok", ["0 by YEAR"]),
+    ],
+)
+def test_what_partitions_mean(
+    partition_by: str, partitions: int, max_maps: int | None, level: str, words: list[str]
+) -> None:
+    finding = judge_partitions(
+        "QuestDB",
+        Machine(max_maps, None),
+        {},
+        table="prices",
+        partition_by=partition_by,
+        partitions=partitions,
+        columns=11,
+    )
+
+    assert finding.level == level
+    assert all(word in finding.what for word in words)
+    if level == "warning":
+        assert "sysctl -w vm.max_map_count=1048576" in finding.remedy
+        assert "--partition-by MONTH" in finding.remedy
+        assert ("on QuestDB's machine" in finding.remedy.replace("On", "on")) == (max_maps is None)
+
+
+def test_idle_readers_that_keep_all_maps_are_named_where_maps_are_short() -> None:
+    key = "cairo.inactive.reader.max.open.partitions"
+    [many, few] = [
+        judge_partitions(
+            "QuestDB",
+            Machine(65_530, 500),
+            {key: value},
+            table="prices",
+            partition_by="DAY",
+            partitions=4_750,
+            columns=11,
+        )
+        for value in ("10000", "128")
+    ]
+
+    assert f"{key}=128" in many.remedy
+    assert key not in few.remedy
+    assert "LimitNOFILE" in few.remedy
