@@ -85,8 +85,15 @@ def judge_work(work: Iterable[tuple[str, str, bool, int]]) -> list[Finding]:
             continue
         host, _, rest = owner.partition("/")
         who = f"process {rest.partition('/')[0]} on {host.partition('.')[0]}" if rest else "a process that has ended"
-        noun = {"file": "files in work", "backfill": "unfinished backfills", "schedule": "schedules"}[kind]
+        noun = {
+            "file": "files in work",
+            "backfill": "unfinished backfills",
+            "schedule": "schedules",
+            "copy": "unfinished copy of the table",
+        }[kind]
         remedy = "Run: feefifod run-once (or the daemon: feefifod run)"
+        if kind == "copy":
+            remedy = "Run again: feefifod setup-questdb-schema --partition-by, which goes on with it"
         findings.append(warn("ledger", f"{number} {noun} left by {who}", why, remedy))
     if not findings:
         doing = f"{lively} in work, all by living processes" if lively else "nothing is in work"
