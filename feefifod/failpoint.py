@@ -62,6 +62,18 @@ class Step(StrEnum):
     ZIP_UNPACKED = "zip-unpacked"
     ZIP_DECIDED = "zip-decided"
     SCRATCH_CLEARED = "scratch-cleared"
+    COPY_BEGUN = "copy-begun"
+    COPY_MADE = "copy-made"
+    COPY_AIMED = "copy-aimed"
+    COPY_INSERTED = "copy-inserted"
+    COPY_PROVED = "copy-proved"
+    COPY_FLUSHED = "copy-flushed"
+    COPY_SWAPPING = "copy-swapping"
+    COPY_SET_ASIDE = "copy-set-aside"
+    COPY_RENAMED = "copy-renamed"
+    COPY_BOUND = "copy-bound"
+    COPY_DROPPED = "copy-dropped"
+    COPY_FINISHED = "copy-finished"
 
 
 def _read(text: str) -> tuple[Step, int] | None:

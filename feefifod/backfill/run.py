@@ -15,7 +15,8 @@ from feefifod.backfill.splits import Splits
 from feefifod.backfill.store import Store
 from feefifod.catalog import RunOutcome
 from feefifod.errors import FeefifodError
-from feefifod.sink import ensure_table, read_identity
+from feefifod.repartition import provide_table
+from feefifod.sink import read_identity
 from feefifod.sources.massive import Massive
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ async def _work(tools: Tools, request: Request, listener: Listener, report: Repo
     if run_id is None:
         identity = await tools.patiently(partial(read_identity, tools.client, tools.questdb.table))
     else:
-        identity = await tools.patiently(partial(ensure_table, tools.client, tools.questdb))
+        identity = await tools.patiently(partial(provide_table, tools.client, tools.questdb, tools.copies))
     outline = await make_outline(tools, request, report, has_table=identity is not None)
     report.calls_planned = len(outline.calls)
     structlog.get_logger().info(

@@ -14,6 +14,7 @@ from feefifod.backfill.report import Preview
 from feefifod.backfill.stored import key_of, read_stored, values_of
 from feefifod.errors import Refused
 from feefifod.model import INT_NULL, Category, Frame, Source
+from feefifod.repartition import use_table
 from feefifod.schedule.sessions import day_microseconds
 from feefifod.sink import read_identity, send_in_steps, wait_applied
 from feefifod.sources.symbols import Market, market_of
@@ -89,10 +90,19 @@ class Store:
             # Before the rows: a crash in between must not let them seem newer than they are.
             session = last_session(Category.STOCK, source, self.tools.now())
             await self.tools.patiently(partial(self.tools.runs.begin_basis, source, stocks, session))
+        copies, table = self.tools.copies, self.tools.questdb.table
+        async with use_table(self.tools.client, table, copies, "a backfill", self.tools.patiently) as identity:
+            before, now = str(self.identity), str(identity)
+            if identity != self.identity and await self.tools.patiently(partial(copies.succeeds, now, before)):
+                self.identity = identity  # All that was stored so far is in the copy, too.
+            await self._send(batch, changes)
+
+    async def _send(self, batch: Sequence[Fetched], changes: Mapping[Key, DayCandle]) -> None:
+        """Send candles until the table holds each of them."""
+        source, table = self.outline.source, self.tools.questdb.table
         missing = dict(changes)
         for _ in range(_TRIES):
             frame = make_frame(missing, source)
-            table = self.tools.questdb.table
             await send_in_steps(self.tools.lane, frame, self.tools.client, table, self.tools.patiently)
             missing = await self._find_missing(batch, missing)
             if not missing:
@@ -100,7 +110,7 @@ class Store:
             structlog.get_logger().error("candles_missing", sent=len(changes), missing=len(missing))
         raise Refused(
             f"the table does not hold {len(missing)} of {count_of(len(changes), 'candle')} that it acknowledged",
-            where=self.tools.questdb.table,
+            where=table,
             remedy="Run the backfill again: it asks for what is missing",
         )
 

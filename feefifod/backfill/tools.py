@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
-from feefifod.catalog import Assets, Runs, ScheduleClaims, SharedPacer
+from feefifod.catalog import Assets, Runs, ScheduleClaims, SharedPacer, TableCopies
 from feefifod.log import register_secret
 from feefifod.model import Source
 from feefifod.patience import Trouble, persist
@@ -62,6 +62,11 @@ class Tools:
     patience_seconds: float | None = None
     api_patience: Patience = field(default_factory=Patience)
     now: Callable[[], datetime] = _utc_now
+
+    @property
+    def copies(self) -> TableCopies:
+        """What is known of copies of the table."""
+        return TableCopies(self.postgres)
 
     def settings_of(self, source: Source) -> SourceSettings:
         """Return the configuration of an API."""

@@ -1,6 +1,8 @@
 """PostgreSQL: assets, the ledger of files, and the runs of backfills. The home of asyncpg."""
 
+from feefifod.catalog.access import TableAccess, TableBusy
 from feefifod.catalog.assets import AssetChange, Assets, NewAsset
+from feefifod.catalog.copies import TableCopies, TableCopy
 from feefifod.catalog.database import (
     Database,
     NotSetUp,
@@ -10,7 +12,8 @@ from feefifod.catalog.database import (
     look_at_database,
     open_database,
 )
-from feefifod.catalog.ledger import LeaseLost, Ledger
+from feefifod.catalog.lease import LeaseLost
+from feefifod.catalog.ledger import Ledger
 from feefifod.catalog.marks import Mark, Marks
 from feefifod.catalog.owner import Owner
 from feefifod.catalog.pacer import SharedPacer
@@ -59,6 +62,10 @@ __all__ = [
     "ScheduleState",
     "SharedPacer",
     "SplitBasis",
+    "TableAccess",
+    "TableBusy",
+    "TableCopies",
+    "TableCopy",
     "ZipClaim",
     "ZipLedger",
     "ZipRecord",

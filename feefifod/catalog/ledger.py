@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from feefifod.catalog.access import refuse_while_copied
+from feefifod.catalog.copies import TableCopies
+from feefifod.catalog.lease import LEASE_SECONDS, LeaseLost
 from feefifod.catalog.owner import is_dead, this_owner
 from feefifod.catalog.queries import load_queries
 from feefifod.catalog.records import Claim, read_claimed, read_record
 from feefifod.catalog.zips import ZipLedger
-from feefifod.errors import FeefifodError
 from feefifod.failpoint import Step, reach
 from feefifod.model import FileState
 
@@ -19,15 +21,6 @@ if TYPE_CHECKING:
 
     from feefifod.catalog.database import Database
     from feefifod.catalog.records import BadName, Drop, Ending, FileRecord, Loaded, Move
-
-LEASE_SECONDS: Final = 60.0
-"""How long a claim holds without renewal, on PostgreSQL's clock."""
-
-RENEW_SECONDS: Final = LEASE_SECONDS / 3
-
-
-class LeaseLost(FeefifodError):
-    """Someone else has taken over what we had claimed: stop working on it, change nothing."""
 
 
 class Ledger:
@@ -38,6 +31,7 @@ class Ledger:
         self._sql = load_queries("ledger")
         self.owner = str(this_owner())
         self.zips = ZipLedger(database, self.owner, LEASE_SECONDS)
+        self.copies = TableCopies(database)
 
     async def register(self, drops: Sequence[Drop]) -> None:
         """Give every drop its row; a row whose file has changed meanwhile starts anew."""
@@ -82,6 +76,7 @@ class Ledger:
 
     async def free_dead_owners(self) -> None:
         """End the leases of processes of this host that are gone."""
+        await self.copies.access.free_dead()
         owners = [row["owner"] for row in await self._database.fetch(self._sql["owners"])]
         dead = [owner for owner in owners if owner != self.owner and is_dead(owner)]
         if dead:
@@ -92,11 +87,15 @@ class Ledger:
 
         A batch whose owner is gone comes first, whole, to go on from its checkpoint (unless `orphans` is False);
         then a new batch. A series that another batch is loading is left for later.
+
+        Raises:
+            TableBusy: the table is being copied.
         """
         await self.free_dead_owners()
         lease = timedelta(seconds=LEASE_SECONDS)
         async with self._database.transaction() as connection:
             await connection.execute(self._sql["lock_claims"])
+            await refuse_while_copied(connection, table_id)
             fence = await connection.fetchval(self._sql["new_fence"])
             for orphan in await connection.fetch(self._sql["orphans"]) if orphans else ():
                 batch_id = orphan["batch_id"]

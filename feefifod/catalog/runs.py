@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from feefifod.catalog.ledger import LeaseLost
+from feefifod.catalog.lease import LeaseLost
 from feefifod.catalog.owner import is_dead, this_owner
 from feefifod.catalog.queries import load_queries
 from feefifod.model import Source

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from feefifod.catalog.access import LOCK_CLAIMS, refuse_while_copied
 from feefifod.catalog.queries import load_queries
 from feefifod.model import FileState
 
@@ -77,9 +78,15 @@ class ZipLedger:
         self._owner = owner
         self._lease = timedelta(seconds=lease_seconds)
 
-    async def claim(self, path: bytes, name: str, stamp: FileStamp) -> ZipClaim | None:
-        """Give a complete zip its row and claim it; None while another owner has it."""
+    async def claim(self, path: bytes, name: str, stamp: FileStamp, table_id: str) -> ZipClaim | None:
+        """Give a complete zip its row and claim it; None while another owner has it.
+
+        Raises:
+            TableBusy: the table is being copied.
+        """
         async with self._database.transaction() as connection:
+            await connection.execute(LOCK_CLAIMS)
+            await refuse_while_copied(connection, table_id)
             inode, size, mtime = [stamp.inode], [stamp.size], [stamp.mtime_ns]
             await connection.execute(self._settle_replaced, [path], inode, size, mtime)
             values = (stamp.device, stamp.inode, stamp.size, stamp.mtime_ns, stamp.ctime_ns)

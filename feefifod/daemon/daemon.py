@@ -12,7 +12,7 @@ import anyio
 import anyio.abc
 import structlog
 
-from feefifod.catalog import Claim, Drop, LeaseLost
+from feefifod.catalog import Claim, Drop, LeaseLost, TableBusy
 from feefifod.config import WatchSettings
 from feefifod.daemon.metrics import Metrics
 from feefifod.discover import Found, Waker
@@ -38,6 +38,7 @@ _PASS_FILES: Final = 1000
 """What was asked for in vain is left alone for a second, and another one for so many files: asking costs."""
 _LEAST_PAUSE_SECONDS: Final = 0.02
 _BACKOFF_SECONDS: Final = (1.0, 30.0)
+_COPY_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -59,6 +60,10 @@ class Pause:
         self._failures += 1
         self._until = time.monotonic() + pause
         return pause
+
+    def rest(self, seconds: float) -> None:
+        """Be quiet for so long, without trouble."""
+        self._until = time.monotonic() + seconds
 
     def succeed(self) -> None:
         """Begin anew with the shortest one."""
@@ -96,6 +101,7 @@ class Daemon:
     _moving_pause: Pause = field(default_factory=Pause)
     _unmoved: bool = True
     _started: bool = False
+    _copy: str = ""
 
     async def run(self) -> None:
         """Watch until `stop`; what is in flight then is finished. `on_start` is called after the first scan.
@@ -225,6 +231,7 @@ class Daemon:
         if not drops:
             return frozenset()
         claim = await self.ingestor.claim(drops, orphans=slot == "sweep")
+        self._copy = ""
         if claim is None:
             self.ingestor.pass_over((drop.path for drop in drops), _PASS_SECONDS + len(drops) / _PASS_FILES)
             return frozenset()
@@ -279,12 +286,22 @@ class Daemon:
 
     def _fail(self, error: FeefifodError) -> None:
         """Log trouble and be quiet for a while, longer each time."""
+        if isinstance(error, TableBusy):
+            self._wait_for_copy(error)
+            return
         self._unmoved = True
         pause = (self._moving_pause if isinstance(error, NotMoved) else self._pause).fail()
         log = structlog.get_logger()
         emit = log.warning if isinstance(error, Unavailable) else log.error
         self.metrics.note(f"{error.where}: {error.why}" if error.where else error.why)
         emit("trouble", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause)
+
+    def _wait_for_copy(self, error: TableBusy) -> None:
+        """Look again soon: the table is being copied, which is no trouble."""
+        self._pause.rest(_COPY_SECONDS)
+        if error.why != self._copy:
+            self._copy = error.why
+            structlog.get_logger().info("copy_awaited", reason=error.why, where=error.where)
 
     def _count(self) -> None:
         self.metrics.batches_changed(len(self._slots), sum(len(work.paths) for work in self._slots.values()))

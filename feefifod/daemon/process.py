@@ -145,7 +145,7 @@ class _Process:
                 bulk=tools.bulk and metrics.watch(tools.bulk),
             )
             ingestor = Ingestor(watched)
-            await ingestor.prepare()
+            await watched.patiently(ingestor.prepare)
             outlook.folder = lambda: ingestor.folder
             mender = Mender(kit, Marks(services.postgres), metrics)
             waker = Waker(str(tools.paths.data), tools.watch)

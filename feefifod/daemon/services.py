@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ import anyio
 import structlog
 from anyio import to_thread
 
-from feefifod.catalog import Assets, Database, Ledger, open_database
+from feefifod.catalog import Assets, Database, Ledger, TableBusy, open_database
 from feefifod.catalog.verification import Claims
 from feefifod.config import pick_database
 from feefifod.errors import Refused
@@ -21,6 +22,7 @@ from feefifod.ingest.leftovers import clear_leftovers
 from feefifod.ingest.tools import Tools
 from feefifod.log import register_secret
 from feefifod.patience import Trouble
+from feefifod.repartition import settle_swap
 from feefifod.servers import use_servers
 from feefifod.sink import BulkLane, IlpLane, QuestDBClient
 from feefifod.sweep import keep_freed_memory
@@ -63,6 +65,8 @@ async def open_services(settings: Settings, database: str = "questdb") -> AsyncI
     Raises:
         ConfigError: no such database, a busy port, or the extra [embedded] is missing.
         Unavailable, Refused: a server does not start or does not let us in.
+
+    What a process that is gone has begun to rename is finished first.
     """
     questdb = pick_database(settings, database)
     postgres_url = settings.postgres.url.get_secret_value()
@@ -78,8 +82,10 @@ async def open_services(settings: Settings, database: str = "questdb") -> AsyncI
                 register_secret(postgres_url)
             await stack.enter_async_context(_supervised(servers))
         postgres = await stack.enter_async_context(open_database(postgres_url))
-        client = QuestDBClient(questdb, questdb.url)
-        yield Services(settings, database, questdb, client, postgres, Ledger(postgres), Assets(postgres), import_dir)
+        client, ledger = QuestDBClient(questdb, questdb.url), Ledger(postgres)
+        with contextlib.suppress(TableBusy):  # The process that renames lives; whoever needs the table waits for it.
+            await settle_swap(client, questdb.table, ledger.copies)
+        yield Services(settings, database, questdb, client, postgres, ledger, Assets(postgres), import_dir)
 
 
 @asynccontextmanager
@@ -184,6 +190,7 @@ async def open_verification(
             questdb=services.questdb,
             client=services.client,
             claims=Claims(services.postgres),
+            copies=services.ledger.copies,
             assets=services.assets,
             lane=lane,
             patience_seconds=patience_seconds,

@@ -27,6 +27,7 @@ _LEFT: Final = {
     "file": ("file in work", "files in work"),
     "backfill": ("unfinished backfill",),
     "schedule": ("schedule",),
+    "copy": ("unfinished copy of the table", "unfinished copies of the table"),
 }
 
 
@@ -94,6 +95,8 @@ def judge_work(work: Iterable[tuple[str, str, bool, int]]) -> list[Finding]:
         who = f"process {rest.partition('/')[0]} on {host.partition('.')[0]}" if rest else "a process that has ended"
         what = count_of(number, *_LEFT[kind])
         remedy = "Run: feefifod run-once (or the daemon: feefifod run)"
+        if kind == "copy":
+            remedy = "Run again: feefifod setup-questdb-schema --partition-by, which goes on with it"
         findings.append(warn("ledger", f"{what} left by {who}", why, remedy))
     if not findings:
         doing = f"{lively} in work, all by living processes" if lively else "nothing is in work"

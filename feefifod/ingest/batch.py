@@ -15,7 +15,7 @@ import structlog
 from anyio import to_thread
 
 from feefifod.catalog import Ending, LeaseLost, Loaded
-from feefifod.catalog.ledger import LEASE_SECONDS, RENEW_SECONDS
+from feefifod.catalog.lease import LEASE_SECONDS, RENEW_SECONDS
 from feefifod.errors import BadInput, FeefifodError, Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.finish import carry_out

@@ -24,7 +24,8 @@ from feefifod.ingest.tools import Tools
 from feefifod.ingest.zips import Zips
 from feefifod.model import FileStamp, Tier
 from feefifod.pulse import working
-from feefifod.sink import ensure_table, read_identity
+from feefifod.repartition import provide_table
+from feefifod.sink import read_identity
 
 _SMALL_FILE_BYTES: Final = 8 * 1024 * 1024
 _SMALL_BATCH_BYTES: Final = 16 * 1024 * 1024
@@ -149,14 +150,17 @@ class Ingestor:
 
         Raises:
             Refused: the table has other columns.
+            TableBusy: its names are being changed.
         """
         tools = self.tools
-        identity = await tools.patiently(partial(read_identity, tools.client, tools.questdb.table))
-        if identity is None or str(identity) != self._table_id:
-            identity = await tools.patiently(partial(ensure_table, tools.client, tools.questdb))
+        reading = partial(read_identity, tools.client, tools.questdb.table)
+        identity = await tools.patiently(reading)
+        while identity is None or str(identity) != self._table_id:
+            made = await tools.unless_copied(partial(provide_table, tools.client, tools.questdb, tools.ledger.copies))
             reach(Step.TABLE_MADE)
-            self._table_id = str(identity)
-            await tools.patiently(partial(tools.ledger.bind_table, tools.database, self._table_id))
+            await tools.patiently(partial(tools.ledger.bind_table, tools.database, str(made)))
+            # Looked at again, because a copy may have taken its place before the ledger was bound.
+            self._table_id, identity = str(made), await tools.patiently(reading)
         return str(identity)
 
     async def refuse(self, selection: Selection) -> None:
@@ -189,7 +193,7 @@ class Ingestor:
         await self.tools.patiently(partial(self.tools.ledger.register, drops))
         reach(Step.REGISTERED)
         paths = [drop.path for drop in drops]
-        return await self.tools.patiently(partial(self.tools.ledger.claim, paths, table_id, orphans=orphans))
+        return await self.tools.unless_copied(partial(self.tools.ledger.claim, paths, table_id, orphans=orphans))
 
     def pass_over(self, paths: Iterable[bytes], seconds: float) -> None:
         """Leave files out of the looks of the next moment: another process has them, or has to move them."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
+from feefifod.catalog import TableBusy
 from feefifod.patience import Trouble, persist
 from feefifod.pulse import beat
 
@@ -107,4 +108,25 @@ class Tools:
         """
         result, _ = await persist(attempt, Trouble(self.patience_seconds, self.listener.trouble))
         beat()
+        return result
+
+    async def unless_copied(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call likewise; but a daemon, whose patience is endless, has better to do than wait for a copy.
+
+        Raises:
+            TableBusy: the table is being copied.
+            Refused: as `patiently`.
+        """
+        if self.patience_seconds is not None:
+            return await self.patiently(attempt)
+
+        async def try_once() -> T | TableBusy:
+            try:
+                return await attempt()
+            except TableBusy as error:
+                return error
+
+        result = await self.patiently(try_once)
+        if isinstance(result, TableBusy):
+            raise result
         return result

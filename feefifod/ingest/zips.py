@@ -20,7 +20,7 @@ import structlog
 from anyio import to_thread
 
 from feefifod.catalog import LeaseLost
-from feefifod.catalog.ledger import RENEW_SECONDS
+from feefifod.catalog.lease import RENEW_SECONDS
 from feefifod.discover import is_blank, join_parts, open_drop, open_zip, read_contents, read_sums, zip_name
 from feefifod.errors import BadInput, FeefifodError, Unavailable
 from feefifod.failpoint import Step, reach
@@ -99,7 +99,7 @@ class Zips:
         await self._tidy()
         await tools.patiently(tools.ledger.free_dead_owners)
         name = zip_name(show_name(found.path))
-        claim = await tools.patiently(partial(tools.ledger.zips.claim, path, name, found.stamp))
+        claim = await tools.unless_copied(partial(tools.ledger.zips.claim, path, name, found.stamp, table_id))
         if claim is None:
             self._rest(found, "another process is at work on it")
             return False

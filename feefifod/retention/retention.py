@@ -13,13 +13,12 @@ from anyio import to_thread
 
 from feefifod.archive import remove_drafts
 from feefifod.catalog.retention import Leftover
-from feefifod.errors import FeefifodError, Refused
+from feefifod.errors import FeefifodError
 from feefifod.retention import originals
 from feefifod.retention.plan import choose_going, find_unprovable
 from feefifod.retention.report import Kept, Report
 from feefifod.retention.zips import ZipPlan
-from feefifod.sink import read_identity
-from feefifod.verify import verify_series
+from feefifod.verify import hold_table, verify_series
 from feefifod.verify.pruned import list_months, write_checksum
 
 if TYPE_CHECKING:
@@ -49,16 +48,12 @@ async def apply_retention(kit: Kit, store: Retention, settings: RetentionSetting
     Raises:
         Refused: there is no table, or a server says no, or is away or the table suspended for too long.
     """
-    identity = await kit.patiently(partial(read_identity, kit.client, kit.questdb.table))
-    if identity is None:
-        raise Refused(
-            "there is no table of feefifod's", where=kit.questdb.table, remedy="Nothing was loaded: nothing to do"
-        )
-    run = _Run(kit, store, settings, str(identity), Report(dry_run))
-    if not dry_run:
-        await run.tidy()
-    await run.run()
-    return run.report
+    async with hold_table(kit, "retention") as table_id:
+        run = _Run(kit, store, settings, table_id, Report(dry_run))
+        if not dry_run:
+            await run.tidy()
+        await run.run()
+        return run.report
 
 
 @dataclass(slots=True)
@@ -92,11 +87,11 @@ class _Run:
         self.files = {file.id: file for file in old if file.series is not None}
         if zips:
             self.zips = await ZipPlan.make(self.kit, self.store, self.table_id, zips)
-            proof = await verify_series(self.kit, self.zips.series, self.zips.take)
+            proof = await verify_series(self.kit, self.table_id, self.zips.series, self.zips.take)
             self.zips.settle(self._explain(proof), self._may_go)
         wanted = {file.series for file in self.files.values() if file.series} | self.zips.wanted_series
         if wanted:
-            proof = await verify_series(self.kit, wanted, self._take)
+            proof = await verify_series(self.kit, self.table_id, wanted, self._take)
             self._keep_rest(self._explain(proof))
         for zip_ in self.zips.going:
             await self._prune_zip(zip_)

@@ -15,6 +15,7 @@ from feefifod.sink.schema import (
     ensure_table,
     read_ends,
     read_identity,
+    read_server_id,
 )
 from feefifod.sink.sql import Answer, QuestDBClient
 from feefifod.sink.steps import send_in_steps
@@ -44,6 +45,7 @@ __all__ = [
     "read_ends",
     "read_identity",
     "read_progress",
+    "read_server_id",
     "read_stored",
     "resume_if_short",
     "send_in_steps",

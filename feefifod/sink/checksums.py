@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from feefifod.sink.sql import QuestDBClient
 
 _SQL: Final = load_statements("checksums.sql")
+SUMS: Final = _SQL["sums"].rstrip(";")
+"""The columns that make up a fingerprint, of whichever rows a statement groups."""
+
 _SECONDS: Final = 300.0
 
 _MIX: Final = np.uint64(6_364_136_223_846_793_005)
@@ -98,7 +101,7 @@ async def read_checksums(
 ) -> dict[SeriesMonth, Checksum]:
     """Let the server work out the fingerprints of many series at once, between two instants, both included."""
     sql = render(
-        _SQL["read_checksums"],
+        _SQL["read_checksums"].replace("<sums>", SUMS),
         table=Identifier(table),
         source=str(source),
         assets=tuple(sorted(assets)),
@@ -107,10 +110,11 @@ async def read_checksums(
         last=Instant(last_us),
     )
     answer = await client.query(sql, timeout_seconds=_SECONDS)
-    return {(row[0], row[1], row[2], row[3]): _read(row[4:]) for row in answer.rows}
+    return {(row[0], row[1], row[2], row[3]): read_checksum(row[4:]) for row in answer.rows}
 
 
-def _read(row: list[Any]) -> Checksum:
+def read_checksum(row: list[Any]) -> Checksum:
+    """Read what the columns of `SUMS` say."""
     rows, first, last, counted, trades, *extremes = row[:9]
     least_price, most_price, least_volume, most_volume = (
         np.nan if value is None else float(value) for value in extremes

@@ -1,5 +1,4 @@
--- read_checksums --
-SELECT asset_id, interval_minutes, quote_currency, cast(timestamp_floor('M', time) AS LONG),
+-- sums --
     count(), cast(min(time) AS LONG), cast(max(time) AS LONG), count(trade_count), sum(trade_count),
     min(least(open, high, low, close)), max(greatest(open, high, low, close)), min(volume), max(volume),
     sum(trade_count * (cast(time AS LONG) * 2 + 1)),
@@ -17,7 +16,11 @@ SELECT asset_id, interval_minutes, quote_currency, cast(timestamp_floor('M', tim
         * (cast(time AS LONG) * 2 + 1)),
     sum((cast(volume * 65536.0 AS LONG) * 6364136223846793005
         + cast((volume * 65536.0 - floor(volume * 65536.0)) * 9223372036854775808.0 AS LONG))
-        * (cast(time AS LONG) * 2 + 1))
+        * (cast(time AS LONG) * 2 + 1));
+
+-- read_checksums --
+SELECT asset_id, interval_minutes, quote_currency, cast(timestamp_floor('M', time) AS LONG),
+    <sums>
 FROM {table}
 WHERE time BETWEEN {first} AND {last} AND source = {source}
     AND asset_id IN {assets} AND interval_minutes IN {intervals};

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,10 +83,17 @@ class _Found:
     view: bool
 
 
-async def ensure_table(client: QuestDBClient, settings: QuestDBSettings) -> TableIdentity:
+async def _allow() -> None:
+    """Have nothing against it."""
+
+
+async def ensure_table(
+    client: QuestDBClient, settings: QuestDBSettings, *, before_making: Callable[[], Awaitable[None]] = _allow
+) -> TableIdentity:
     """Make the table when it is missing, check it when it is there, switch its DEDUP on; return its identity.
 
-    Safe when several processes do it at the same time.
+    Safe when several processes do it at the same time. `before_making` is awaited once the table is seen to be
+    missing, and may raise: between two renames there is none, and none must be made.
 
     Raises:
         Refused: a table of that name has other columns, another timestamp, or no WAL. Its partitioning is taken
@@ -93,6 +101,7 @@ async def ensure_table(client: QuestDBClient, settings: QuestDBSettings) -> Tabl
     """
     table = settings.table
     if await _find(client, table) is None:
+        await before_making()
         create = _SQL["create_table"].replace("<partition_by>", settings.partition_by)
         await client.query(render(create, table=Identifier(table)))
     found = await _find(client, table)
@@ -116,10 +125,13 @@ async def ensure_table(client: QuestDBClient, settings: QuestDBSettings) -> Tabl
 async def read_identity(client: QuestDBClient, table: str) -> TableIdentity | None:
     """Read which table this is; None when it is missing, or was never prepared by `ensure_table`."""
     found = await _find(client, table)
-    if found is None or await _find(client, "feefifod_server") is None:
-        return None
-    server_id = await _read_server_id(client)
-    return None if server_id is None else TableIdentity(server_id, found.table_id)
+    server_id = None if found is None else await read_server_id(client)
+    return None if found is None or server_id is None else TableIdentity(server_id, found.table_id)
+
+
+async def read_server_id(client: QuestDBClient) -> str | None:
+    """Read which server this is; None when `ensure_table` was never called there."""
+    return None if await _find(client, "feefifod_server") is None else await _read_server_id(client)
 
 
 async def describe_table(client: QuestDBClient, table: str) -> TableFacts | None:

@@ -2,7 +2,7 @@
 
 from feefifod.verify.kit import Kit
 from feefifod.verify.report import Difference, Kind, Listener, Report, RowCounts, Skipped
-from feefifod.verify.verify import Proven, verify, verify_recent, verify_series
+from feefifod.verify.verify import Proven, hold_table, verify, verify_recent, verify_series
 
 __all__ = [
     "Difference",
@@ -13,6 +13,7 @@ __all__ = [
     "Report",
     "RowCounts",
     "Skipped",
+    "hold_table",
     "verify",
     "verify_recent",
     "verify_series",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from feefifod.catalog import Assets
+    from feefifod.catalog import Assets, TableCopies
     from feefifod.catalog.verification import Claims
     from feefifod.config import PathSettings, PipelineSettings, QuestDBSettings
     from feefifod.model import Tier
@@ -47,6 +47,7 @@ class Kit:
     questdb: QuestDBSettings
     client: QuestDBClient
     claims: Claims
+    copies: TableCopies
     assets: Assets
     lane: Lane
     patience_seconds: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -11,7 +12,8 @@ import structlog
 
 from feefifod.errors import Refused
 from feefifod.parse.tiers import tier_of
-from feefifod.sink import read_identity, wait_applied
+from feefifod.repartition import use_table
+from feefifod.sink import wait_applied
 from feefifod.verify.check import Check
 from feefifod.verify.groups import divide, end_month, make_members, start_month
 from feefifod.verify.pruned import name_months
@@ -21,7 +23,7 @@ from feefifod.verify.sweeping import Span
 from feefifod.wording import count_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
     from feefifod.catalog.verification import DoneFile
     from feefifod.model import Series, Tier
@@ -51,8 +53,9 @@ async def verify(
             not intervals or member.series.interval_minutes in intervals
         )
 
-    verification = await _prepare(kit, repair=repair)
-    return await verification.run([member for member in verification.members.values() if choose(member)], Span())
+    async with hold_table(kit, "verification") as table_id:
+        verification = await _prepare(kit, table_id, repair=repair)
+        return await verification.run([member for member in verification.members.values() if choose(member)], Span())
 
 
 async def verify_recent(kit: Kit, since: datetime, *, repair: bool = True) -> Report:
@@ -68,7 +71,11 @@ async def verify_recent(kit: Kit, since: datetime, *, repair: bool = True) -> Re
     Raises:
         Refused: as `verify`.
     """
-    verification = await _prepare(kit, repair=repair)
+    async with hold_table(kit, "self-repair") as table_id:
+        return await _verify_recent(await _prepare(kit, table_id, repair=repair), since)
+
+
+async def _verify_recent(verification: _Verification, since: datetime) -> Report:
     recent = [file for member in verification.members.values() for _, file in member.files if file.loaded_at >= since]
     if not recent:
         return verification.report
@@ -81,25 +88,41 @@ async def verify_recent(kit: Kit, since: datetime, *, repair: bool = True) -> Re
     return await verification.run(members, span)
 
 
-async def _prepare(kit: Kit, *, repair: bool) -> _Verification:
+@asynccontextmanager
+async def hold_table(kit: Kit, purpose: str) -> AsyncIterator[str]:
+    """Keep the table from being replaced by a copy, and give its identity.
+
+    Raises:
+        Refused: there is no table, or it is being copied for too long.
+    """
+    table = kit.questdb.table
+    async with use_table(kit.client, table, kit.copies, purpose, kit.patiently) as identity:
+        if identity is None:
+            raise await _explain_absence(kit)
+        yield str(identity)
+
+
+async def _explain_absence(kit: Kit) -> Refused:
+    """Say whether a table is missing, or was never needed."""
+    loaded = await kit.patiently(kit.claims.count_done)
+    if not loaded:
+        return Refused(
+            "there is nothing to verify: no file was loaded yet, and there is no table",
+            where=kit.questdb.table,
+            remedy="The first file that is loaded makes it, or: feefifod setup-questdb-schema",
+        )
+    return Refused(
+        f"there is no table of feefifod's, and the ledger knows {count_of(loaded, 'loaded file')}",
+        where=kit.questdb.table,
+        remedy="Was it dropped, or is this another server? Drop the files of ingested/ again to load them anew",
+    )
+
+
+async def _prepare(kit: Kit, table_id: str, *, repair: bool) -> _Verification:
     """Wait until the table is settled, and read what the ledger says of it."""
     table = kit.questdb.table
-    identity = await kit.patiently(partial(read_identity, kit.client, table))
-    if identity is None:
-        loaded = await kit.patiently(kit.claims.count_done)
-        if not loaded:
-            raise Refused(
-                "there is nothing to verify: no file was loaded yet, and there is no table",
-                where=table,
-                remedy="The first file that is loaded makes it, or: feefifod setup-questdb-schema",
-            )
-        raise Refused(
-            f"there is no table of feefifod's, and the ledger knows {count_of(loaded, 'loaded file')}",
-            where=table,
-            remedy="Was it dropped, or is this another server? Drop the files of ingested/ again to load them anew",
-        )
     await kit.patiently(partial(wait_applied, kit.client, table))
-    verification = _Verification(kit, str(identity), repair, Report(table))
+    verification = _Verification(kit, table_id, repair, Report(table))
     await verification.reread()
     return verification
 
@@ -120,13 +143,15 @@ class Proven:
     unstable: frozenset[int]
 
 
-async def verify_series(kit: Kit, wanted: Collection[Series], take: Callable[[Proven], Awaitable[None]]) -> Report:
-    """Compare some series, and hand each one over that is proven.
+async def verify_series(
+    kit: Kit, table_id: str, wanted: Collection[Series], take: Callable[[Proven], Awaitable[None]]
+) -> Report:
+    """Compare some series of a table that the caller holds, and hand each one over that is proven.
 
     Raises:
         Refused: as `verify`.
     """
-    verification = await _prepare(kit, repair=False)
+    verification = await _prepare(kit, table_id, repair=False)
     verification.take = take
     return await verification.run(
         [member for member in verification.members.values() if member.series in wanted], Span()

@@ -130,8 +130,8 @@ CASES: Final = _cases()
 
 
 def test_every_step_is_reached() -> None:
-    """Each case below asserts that its step was the end of the process."""
-    assert {case.step for case in CASES} == set(Step)
+    """Each case below asserts that its step was the end of the process; a copy's own steps: see `test_repartition`."""
+    assert {case.step for case in CASES} == {step for step in Step if not step.startswith("copy-")}
 
 
 def test_variable_ends_a_command(world: World) -> None:

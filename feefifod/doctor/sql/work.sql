@@ -6,4 +6,7 @@ SELECT 'backfill', owner, false, count(*) FROM backfill_run WHERE outcome IS NUL
 UNION ALL
 SELECT 'schedule', owner, coalesce(lease_until < now(), true), count(*) FROM schedule WHERE owner IS NOT NULL
 GROUP BY 2, 3
+UNION ALL
+SELECT 'copy', owner, lease_until < now(), count(*) FROM table_copy
+WHERE state IN ('copying', 'swapping', 'bound') GROUP BY 2, 3
 ORDER BY 1, 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,8 +10,11 @@ import numpy as np
 import pytest
 
 from feefifod.backfill import Report, Request, Tools, run_backfill
+from feefifod.backfill.fetch import Fetched
+from feefifod.backfill.store import Store
 from feefifod.errors import ConfigError, Refused
 from feefifod.model import Asset, Category, Frame, Source
+from feefifod.repartition import SilentListener, copy_table
 from feefifod.sink import Lane, Receipt
 from tests.integration.backfill.conftest import LAST, Bench, add_asset, paths, sessions
 from tests.support.embedded import fetch, query
@@ -59,6 +63,35 @@ async def test_asks_nothing_again(bench: Bench, tools: Tools) -> None:
     assert counts(first, asset) == (len(days) - 2, 0, 0, 2)
     assert counts(second, asset) == (0, 0, len(days) - 2, 0)
     assert len(bench.massive.calls) == asked == 1
+
+
+async def test_goes_on_in_the_copy_of_its_table(bench: Bench, tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is copied into another partitioning between two answers; a copy waits for what is being stored."""
+    first, second = await add_asset(tools, "AAPL"), await add_asset(tools, "MSFT")
+    for asset in (first, second):
+        bench.massive.trade(asset.ticker, sessions(MARCH))
+    take, copied = Store.take, []
+
+    async def copy_and_take(self: Store, batch: Sequence[Fetched]) -> None:
+        await take(self, batch)
+        if not copied:
+            listener = SilentListener()
+            copied.append(
+                await copy_table(tools.client, bench.table, tools.copies, "YEAR", listener, patience_seconds=20.0)
+            )
+
+    monkeypatch.setattr(Store, "take", copy_and_take)
+    report = await run_backfill(tools, Request(source=Source.MASSIVE, start=MARCH))
+
+    assert not report.failed
+    assert copied
+    days = len(sessions(MARCH))
+    assert [counts(report, asset)[0] for asset in (first, second)] == [days, days]
+    assert len(bench.rows()) == 2 * days
+    [[unit]] = query(bench.pair.questdb_url, f"SELECT partitionBy FROM tables() WHERE table_name = '{bench.table}'")[
+        "dataset"
+    ]
+    assert unit == "YEAR"
 
 
 async def test_asks_only_for_the_gap(bench: Bench, tools: Tools) -> None:

@@ -154,6 +154,19 @@ def test_backup_and_restore(places: list[Place], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
+def test_another_partitioning(places: list[Place], tmp_path: Path) -> None:
+    home = make_place(places, tmp_path / "home")
+    home.environ["FEEFIFOD__DATABASES__QUESTDB__PARTITION_BY"] = "DAY"
+    before = fill(home)
+
+    said = home.type(*find_blocks("operations.md", "Another partitioning"))
+
+    assert "was partitioned by DAY, and is by MONTH now: 606 rows proven equal" in " ".join(said.split())
+    check(home, before)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_from_embedded_to_external(places: list[Place], tmp_path: Path) -> None:
     """The external pair is an embedded one of somebody else."""
     home, other = make_place(places, tmp_path / "home"), make_place(places, tmp_path / "other")
