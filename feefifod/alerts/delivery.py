@@ -13,11 +13,11 @@ import anyio
 import structlog
 from yarl import URL
 
+from feefifod.config import AlertSettings
+from feefifod.config.environment import whole_environment
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from feefifod.config.environment import whole_environment
-from feefifod.config import AlertSettings
 
 _ATTEMPTS: Final = 4
 _PAUSE_SECONDS: Final = 2.0

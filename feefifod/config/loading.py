@@ -32,7 +32,7 @@ _PLAINLY: Final = {
     "bool_parsing": "must be true or false",
 }
 _CHOICE: Final = re.compile(r"'([^']+)'")
-_FREE_TEXT: Final = {"paths", "table", "import_dir", "name", "url", "listen"}
+_FREE_TEXT: Final = {"paths", "table", "import_dir", "tls_ca", "name", "url", "listen"}
 
 
 @dataclass(frozen=True)

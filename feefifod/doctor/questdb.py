@@ -17,7 +17,8 @@ from feefifod.log import redact
 from feefifod.sink import QuestDBClient, describe_table
 from feefifod.sink.apply import is_short
 from feefifod.sink.schema import COLUMNS, DEDUP_KEYS
-from feefifod.sink.sql import MORE_MAPS, Identifier, render
+from feefifod.sink.sql import Identifier, render
+from feefifod.sink.verdict import MORE_MAPS
 from feefifod.wording import count_of
 
 if TYPE_CHECKING:
