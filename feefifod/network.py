@@ -7,8 +7,9 @@ import http.client
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 _PROBE_SECONDS: Final = 3.0
 _SSL_REQUEST: Final = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
@@ -61,23 +62,9 @@ def explain(error: BaseException, host: str, *, ca_setting: str = "") -> Cause |
         ca_setting: where the operator can say which authority to trust; empty for the system's store alone.
     """
     error = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _explain_certificate(error, host, ca_setting)
-    if isinstance(error, ssl.SSLError):
-        return _explain_tls(error, host)
-    if isinstance(error, socket.gaierror):
-        return _explain_name(error, host)
-    if isinstance(error, TimeoutError):
-        return Cause(f"{host} gave no answer in time", "Check the network, the firewall, and the server's load")
-    if isinstance(error, ConnectionRefusedError):
-        return Cause(f"{host} refuses connections there: nothing listens on that port", "Start it, or correct the port")
-    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
-        return _explain_tongue(error.line, host)
-    if isinstance(error, (ConnectionError, http.client.IncompleteRead)):
-        return Cause(f"{host} ended the connection without an answer", "See the log of the server there")
-    if isinstance(error, OSError) and error.errno in _ERRNO:
-        why, remedy = _ERRNO[error.errno]
-        return Cause(why.format(host=host), remedy)
+    for kind, explain_it in _KINDS:
+        if isinstance(error, kind):
+            return explain_it(error, host, ca_setting)
     return None
 
 
@@ -97,7 +84,7 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, host: str, ca_sett
     return Cause(f"the certificate of {host} is not accepted: {error.verify_message}", _OTHER_CERTIFICATE, lasting=True)
 
 
-def _explain_tls(error: ssl.SSLError, host: str) -> Cause:
+def _explain_tls(error: ssl.SSLError, host: str, _: str) -> Cause:
     reason = error.reason or ""
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or "EOF" in reason:
         return Cause(f"{host} ended the connection while TLS was being agreed on", "See the log of the server there")
@@ -111,18 +98,49 @@ def _explain_tls(error: ssl.SSLError, host: str) -> Cause:
     return Cause(f"{host} and this machine do not agree on TLS: {words}", remedy, lasting=True)
 
 
-def _explain_name(error: socket.gaierror, host: str) -> Cause:
+def _explain_name(error: socket.gaierror, host: str, _: str) -> Cause:
     unknown = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
     if error.errno in unknown:
         return Cause(f"there is no host of the name {host}", _CHECK_NAME, lasting=True)
     return Cause(f"the name {host} cannot be looked up now", f"Check the network and its DNS. {_CHECK_NAME}")
 
 
-def _explain_tongue(line: str, host: str) -> Cause:
+def _explain_silence(_error: BaseException, host: str, _: str) -> Cause:
+    return Cause(f"{host} gave no answer in time", "Check the network, the firewall, and the server's load")
+
+
+def _explain_refusal(_error: BaseException, host: str, _: str) -> Cause:
+    return Cause(f"{host} refuses connections: nothing listens on that port", "Start it, or correct the port")
+
+
+def _explain_end(_error: BaseException, host: str, _: str) -> Cause:
+    return Cause(f"{host} ended the connection without an answer", "See the log of the server there")
+
+
+def _explain_tongue(error: http.client.HTTPException, host: str, _: str) -> Cause:
     """Explain an answer that is not HTTP."""
-    if line.startswith(("\x15\x03", "'\\x15\\x03")):
+    if "\x15\x03" in str(getattr(error, "line", "")) or "\\x15\\x03" in str(error):
         return Cause(f"{host} speaks TLS on that port", "Write https:// instead", lasting=True)
     return Cause(f"{host} does not speak HTTP on that port", "Correct the port", lasting=True)
+
+
+def _explain_number(error: OSError, host: str, _: str) -> Cause:
+    why, remedy = _ERRNO.get(error.errno or 0, ("", ""))
+    return Cause(why.format(host=host), remedy) if why else Cause(word(error))
+
+
+_KINDS: Final[tuple[tuple[type[BaseException], Callable[[Any, str, str], Cause]], ...]] = (
+    (ssl.SSLCertVerificationError, _explain_certificate),
+    (ssl.SSLError, _explain_tls),
+    (socket.gaierror, _explain_name),
+    (TimeoutError, _explain_silence),
+    (ConnectionRefusedError, _explain_refusal),
+    (ConnectionError, _explain_end),
+    (http.client.IncompleteRead, _explain_end),
+    (http.client.HTTPException, _explain_tongue),
+    (OSError, _explain_number),
+)
+"""From the special to the general."""
 
 
 def probe_tongue(host: str, port: int) -> Cause | None:

@@ -14,7 +14,6 @@ from feefifod.config.section import MiB, Port, Section, split_url
 from feefifod.errors import ConfigError
 from feefifod.model import INTERVALS, Tier
 
-
 _QUESTDB_PATHS: Final = ("/exec", "/exp", "/imp", "/write", "/ping", "/index.html")
 
 

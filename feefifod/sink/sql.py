@@ -9,8 +9,8 @@ import re
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from functools import partial
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, SupportsBytes
 from urllib.parse import quote
 
@@ -236,7 +236,12 @@ def _exchange(
         if rows is None or connection.sock is None:
             raise
     with connection.getresponse() as response:
-        return response.status, response.headers, response.read()
+        return response.status, lower_names(response.headers), response.read()
+
+
+def lower_names(headers: http.client.HTTPMessage) -> dict[str, str]:
+    """Return the headers of an answer, by their names in small letters."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def cut(connection: http.client.HTTPConnection) -> None:

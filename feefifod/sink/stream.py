@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from feefifod.sink.sql import carry_errors, cut, judge_answer
+from feefifod.sink.sql import carry_errors, cut, judge_answer, lower_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -109,7 +109,7 @@ class RowStream:
             self._response = self._connection.getresponse()
             if self._response.status != 200:
                 answer = self._response
-                raise judge_answer(answer.status, answer.headers, answer.read(), self._client.url)
+                raise judge_answer(answer.status, lower_names(answer.headers), answer.read(), self._client.url)
         while not self._reader.begun:
             self._first = self._read()
 

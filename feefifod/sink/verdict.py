@@ -64,48 +64,63 @@ def look_at(url: str) -> str:
     return f"Check that QuestDB runs and that {url} is right"
 
 
+_FOREIGN: Final[dict[int, tuple[type[FeefifodError], str, str]]] = {
+    401: (Closed, "QuestDB, or a proxy before it, does not let us in", _LET_IN),
+    403: (Closed, "QuestDB, or a proxy before it, does not let us in", _LET_IN),
+    405: (
+        Closed,
+        "the server there does not take what we ask in this way",
+        "Let the proxy before QuestDB pass GET /exec and POST /write on; " + _RIGHT_URL,
+    ),
+    407: (Closed, "a proxy on the way asks for a password", _RIGHT_URL),
+    408: (Unavailable, "the proxy before QuestDB waited too long for our request", "Check the network to it"),
+    413: (
+        TooLarge,
+        "a proxy before QuestDB does not take a request of this size",
+        "Let it take larger ones (nginx: client_max_body_size 64m;)",
+    ),
+    414: (
+        Refused,
+        "the question is too long for a proxy before QuestDB",
+        "Let it take longer ones (nginx: large_client_header_buffers 4 64k;)",
+    ),
+    421: (
+        Closed,
+        "the server there does not answer to this name",
+        "Write the name that it has into url in [databases.questdb]",
+    ),
+    425: (Unavailable, "the proxy before QuestDB wants to be asked later", ""),
+    429: (Unavailable, "the proxy before QuestDB limits how often we ask", "Let it pass more requests"),
+    502: (Unavailable, "the proxy before QuestDB does not reach it", "Check that QuestDB runs behind it"),
+    503: (Unavailable, "the proxy before QuestDB does not reach it", "Check that QuestDB runs behind it"),
+    504: (Unavailable, "the proxy before QuestDB waits too long for it", "Check that QuestDB runs behind it"),
+}
+"""What a status means that does not come with QuestDB's own words."""
+
+
 def judge_foreign(status: int, headers: Mapping[str, str], body: bytes, where: str) -> FeefifodError:
     """Make the error of an answer that is not in QuestDB's own words: a proxy's, or another server's."""
     said = f"(HTTP {status})"
-    if status in {401, 403}:
-        return Closed(f"QuestDB, or a proxy before it, does not let us in {said}", where=where, remedy=_LET_IN)
-    if status == 407:
-        return Closed(f"a proxy on the way asks for a password {said}", where=where, remedy=_RIGHT_URL)
-    if status == 413:
-        remedy = "Let the proxy before QuestDB take larger requests (nginx: client_max_body_size 64m;)"
-        return TooLarge(
-            f"a proxy before QuestDB does not take a request of this size {said}", where=where, remedy=remedy
-        )
-    if status in {408, 425, 429}:
-        wish = _read_wish(headers.get("Retry-After", ""))
-        why = f"a proxy before QuestDB limits our requests {said}"
-        return Unavailable(why, where=where, remedy="Let it take more of them", retry_after_seconds=wish)
-    if status in {502, 503, 504}:
-        wish = _read_wish(headers.get("Retry-After", ""))
-        why = f"the proxy before QuestDB does not reach it {said}"
-        return Unavailable(why, where=where, remedy="Check that QuestDB runs behind it", retry_after_seconds=wish)
-    if status >= 500:
-        return Unavailable(f"QuestDB answered with status {status} and no result", where=where, remedy=look_at(where))
-    if 300 <= status < 400:
-        to = headers.get("Location", "").split("?")[0]
+    if status in _FOREIGN:
+        kind, why, remedy = _FOREIGN[status]
+        error = kind(f"{why} {said}", where=where, remedy=remedy)
+    elif status >= 500:
+        error = Unavailable(f"QuestDB answered with status {status} and no result", where=where, remedy=look_at(where))
+    elif 300 <= status < 400:
+        to = headers.get("location", "").split("?")[0]
+        aim = f" to {to}" if to and to.isprintable() and "@" not in to else ""
         remedy = "Write the address that it redirects to into url in [databases.questdb]"
-        aim = f" to {to}" if to.isprintable() and to and "@" not in to else ""
-        return Closed(f"the server there redirects us elsewhere{aim} {said}", where=where, remedy=remedy)
-    if status == 400 and b"HTTPS" in body[:2000].upper():
-        return Closed(f"the server there speaks TLS on that port {said}", where=where, remedy="Write https:// instead")
-    if status == 405:
-        remedy = "Let the proxy before QuestDB pass GET /exec and POST /write on"
-        return Closed(f"the server there does not take what we ask in this way {said}", where=where, remedy=remedy)
-    if status == 421:
-        remedy = "Write the name into url in [databases.questdb] that the server there has"
-        return Closed(f"the server there does not answer to this name {said}", where=where, remedy=remedy)
-    if status == 414 or status == 431:
-        remedy = "Let the proxy before QuestDB take longer ones (nginx: large_client_header_buffers 4 64k;)"
-        return Refused(f"the question is too long for the server there {said}", where=where, remedy=remedy)
-    if status in {200, 204} and body.lstrip()[:1] == b"{":
+        error = Closed(f"the server there sends us elsewhere{aim} {said}", where=where, remedy=remedy)
+    elif status == 400 and b"HTTPS" in body[:2000].upper():
+        error = Closed(f"the server there speaks TLS on that port {said}", where=where, remedy="Write https:// instead")
+    elif status == 200 and body.lstrip()[:1] == b"{":
         # An answer that is cut short reads as broken JSON: the server died, or gave up, in the middle of it.
-        return Unavailable("QuestDB's answer ends too early", where=where, remedy=look_at(where))
-    return Closed(f"what answers there is not a QuestDB {said}", where=where, remedy=_RIGHT_URL)
+        error = Unavailable("QuestDB's answer ends too early", where=where, remedy=look_at(where))
+    else:
+        error = Closed(f"what answers there is not a QuestDB {said}", where=where, remedy=_RIGHT_URL)
+    if isinstance(error, Unavailable):
+        error.retry_after_seconds = _read_wish(headers.get("retry-after", ""))
+    return error
 
 
 def _read_wish(value: str) -> float | None:
