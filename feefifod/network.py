@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -22,7 +23,10 @@ _EXPIRED, _NOT_YET = 10, 9
 _OTHER_NAME: Final = frozenset({62, 64})
 """Numbers of X509_V_ERR_ in OpenSSL."""
 
+_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
 _ERRNO: Final = {
+    errno.ECONNREFUSED: ("{host} refuses connections: nothing listens on that port", "Start it, or correct the port"),
+    errno.ECONNRESET: ("{host} ended the connection without an answer", "See the log of the server there"),
     errno.EHOSTUNREACH: ("there is no route to {host}", "Check the network, and the address in the URL"),
     errno.EHOSTDOWN: ("the machine {host} is down", "Check the machine, and the address in the URL"),
     errno.ENETUNREACH: ("the network of {host} cannot be reached", "Check the network of this machine"),
@@ -110,11 +114,13 @@ def _explain_silence(_error: BaseException, host: str, _: str) -> Cause:
 
 
 def _explain_refusal(_error: BaseException, host: str, _: str) -> Cause:
-    return Cause(f"{host} refuses connections: nothing listens on that port", "Start it, or correct the port")
+    why, remedy = _ERRNO[errno.ECONNREFUSED]
+    return Cause(why.format(host=host), remedy)
 
 
 def _explain_end(_error: BaseException, host: str, _: str) -> Cause:
-    return Cause(f"{host} ended the connection without an answer", "See the log of the server there")
+    why, remedy = _ERRNO[errno.ECONNRESET]
+    return Cause(why.format(host=host), remedy)
 
 
 def _explain_tongue(error: http.client.HTTPException, host: str, _: str) -> Cause:
@@ -125,8 +131,11 @@ def _explain_tongue(error: http.client.HTTPException, host: str, _: str) -> Caus
 
 
 def _explain_number(error: OSError, host: str, _: str) -> Cause:
-    why, remedy = _ERRNO.get(error.errno or 0, ("", ""))
-    return Cause(why.format(host=host), remedy) if why else Cause(word(error))
+    # Of several addresses that were tried, asyncio puts the errors into one text.
+    found = _NUMBER.search(str(error))
+    number = error.errno or (int(found[1]) if found else 0)
+    why, remedy = _ERRNO.get(number, (os.strerror(number) if number else "the connection broke", ""))
+    return Cause(why.format(host=host), remedy)
 
 
 _KINDS: Final[tuple[tuple[type[BaseException], Callable[[Any, str, str], Cause]], ...]] = (
@@ -164,10 +173,3 @@ def probe_tongue(host: str, port: int) -> Cause | None:
             return Cause(f"{host} speaks TLS on that port", "Write https:// instead", lasting=True)
     except (OSError, ValueError):
         return None
-
-
-def word(error: OSError) -> str:
-    """Return the system's own words for an error of it, never the name of a class."""
-    if error.strerror:
-        return error.strerror
-    return os.strerror(error.errno) if error.errno else str(error) or "it failed without a word"

@@ -147,7 +147,7 @@ def judge_write(status: int, headers: Mapping[str, str], body: bytes, where: str
         return None
     document = parse_object(body)
     if document is None or "message" not in document:
-        return judge_foreign(status, headers, body, where)
+        return judge_foreign(status, headers, b"" if document is not None else body, where)
     code, message = str(document.get("code", "")), str(document["message"])
     if status == 413 or code == "request too large" or "too large" in message:
         return TooLarge(f"QuestDB says: {message}", where=where, remedy="Raise line.http.max.recv.buffer.size there")
