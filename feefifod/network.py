@@ -93,7 +93,7 @@ def _explain_tls(error: ssl.SSLError, host: str, _: str) -> Cause:
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or "EOF" in reason:
         return Cause(f"{host} ended the connection while TLS was being agreed on", "See the log of the server there")
     if "WRONG_VERSION_NUMBER" in reason or "HTTP_REQUEST" in reason or "RECORD_LAYER" in reason:
-        return Cause(f"{host} does not speak TLS on that port", "Write http:// instead, or correct the port", True)
+        return _blame_plain(host)
     if "CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason:
         remedy = "Let feefifod in by user and password there: certificates of clients are not supported"
         return Cause(f"{host} asks for a certificate of ours", remedy, lasting=True)
@@ -152,8 +152,29 @@ _KINDS: Final[tuple[tuple[type[BaseException], Callable[[Any, str, str], Cause]]
 """From the special to the general."""
 
 
-def probe_tongue(host: str, port: int) -> Cause | None:
-    """Find out what else than HTTP a server speaks that ends connections without an answer. Blocking."""
+def probe_tongue(host: str, port: int, *, tls: bool) -> Cause | None:
+    """Find out what a server speaks that ends connections without an answer. Blocking; nothing secret is sent.
+
+    Args:
+        tls: TLS is what it does not understand; else HTTP is.
+    """
+    return _probe_plain(host, port) if tls else _probe_others(host, port)
+
+
+def _probe_plain(host: str, port: int) -> Cause | None:
+    try:
+        with socket.create_connection((host, port), _PROBE_SECONDS) as probe:
+            probe.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
+            return _blame_plain(host) if probe.recv(5) == b"HTTP/" else None
+    except OSError:
+        return None
+
+
+def _blame_plain(host: str) -> Cause:
+    return Cause(f"{host} does not speak TLS on that port", "Write http:// instead, or correct the port", lasting=True)
+
+
+def _probe_others(host: str, port: int) -> Cause | None:
     try:
         with socket.create_connection((host, port), _PROBE_SECONDS) as probe:
             probe.settimeout(_PROBE_SECONDS)

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import re
 import socket
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -207,11 +208,13 @@ class QuestDBClient:
 
     async def _explain(self, error: Exception) -> FeefifodError:
         ours = judge_connection(error, self._address)
-        self._silent_ends = self._silent_ends + 1 if isinstance(error, ConnectionResetError) else 0
+        ended = isinstance(error, (ConnectionResetError, ssl.SSLEOFError))
+        self._silent_ends = self._silent_ends + 1 if ended else 0
         if self._silent_ends >= 2 and not self.answered:
-            # Whatever is there hangs up each time: perhaps it speaks something else than HTTP.
-            probe = partial(probe_tongue, self._address.host, self._address.port)
-            cause = None if self._address.tls else await to_thread.run_sync(probe, abandon_on_cancel=True)
+            # Whatever is there hangs up each time: perhaps it speaks something else.
+            address = self._address
+            probe = partial(probe_tongue, address.host, address.port, tls=address.tls is not None)
+            cause = await to_thread.run_sync(probe, abandon_on_cancel=True)
             ours = ours if cause is None else blame(cause, self.url)
         return self._soften(ours)
 

@@ -290,7 +290,7 @@ async def test_a_certificate_that_is_not_accepted_is_refused_in_words(
 async def test_tls_to_a_plain_port_and_the_reverse_are_told(pair: Endpoints, tmp_path: Path) -> None:
     plain = QuestDBClient(QuestDBSettings(), pair.questdb_url.replace("http:", "https:"))
     with pytest.raises(Refused, match="Write http://"):
-        await plain.query("SELECT 1")
+        await persist(lambda: plain.query("SELECT 1"))
 
     async with gate(answer("200 OK"), Authority(tmp_path).sign("DNS:localhost")) as port:
         client = QuestDBClient(QuestDBSettings(), f"http://localhost:{port}")

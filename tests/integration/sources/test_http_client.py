@@ -91,7 +91,7 @@ async def test_a_huge_error_page_is_not_read_whole(fake: FakeMassive, massive: M
 
 async def test_nobody_there() -> None:
     async with Massive("http://127.0.0.1:1", SecretStr("k"), LocalPacer(), patience=PATIENCE) as massive:
-        with pytest.raises(Unavailable, match="Cannot connect"):
+        with pytest.raises(Unavailable, match="127.0.0.1 refuses connections"):
             await massive.read_range(AAPL, DAY, DAY)
 
 
