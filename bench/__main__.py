@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from bench import machine, readers, suites
+from bench import machine, readers, streaming, suites
 from bench.contestants import CONTESTANTS, choose
 from bench.generate import CACHE
 from bench.report import DOCUMENT, Report, show, write
@@ -30,6 +30,8 @@ def read_arguments() -> argparse.Namespace:
     suite.add_argument(
         "--memory", action="store_true", help="the largest memory of feefifod in cases that could break it"
     )
+    suite.add_argument("--stream", action="store_true", help="seconds from rename to visible, for steady streams")
+    suite.add_argument("--folder", action="store_true", help="what many files cost that are left alone")
     suite.add_argument(
         "--settings",
         action="append",
@@ -42,7 +44,7 @@ def read_arguments() -> argparse.Namespace:
     )
     suite.add_argument("--partitions", action="store_true", help="the same rows by MONTH, by DAY, and beside readers")
     parser.add_argument("--partition-by", default="MONTH", choices=_PARTITIONINGS, help="the table's partitions")
-    parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(CONTESTANTS)}")
+    parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(CONTESTANTS)}; rates of --stream")
     parser.add_argument("--rounds", type=int, default=1, help="how often each contestant runs, by turns")
     parser.add_argument("--rows", type=int, default=0, help="another number of rows")
     parser.add_argument("--files", default="", help="another number of files; several for --growth: 160,1600")
@@ -73,6 +75,11 @@ def main() -> None:
         elif options.partitions:
             plan = replace(suites.FULL, rows=options.rows or suites.GROWTH_ROWS)
             report = readers.measure_partitions(run, plan, _PARTITIONINGS[:2], lanes)
+        elif options.stream:
+            streams = [stream for stream in streaming.STREAMS if not only or str(stream.rate) in only]
+            report = streaming.measure_stream(run, streams)
+        elif options.folder:
+            report = streaming.measure_folder(run, files or streaming.CROWDS)
         elif options.memory:
             report = suites.measure_memory(run, lanes)
         elif options.growth:

@@ -6,7 +6,8 @@ import json
 import shlex
 import subprocess
 import tempfile
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import aiohttp
 import anyio
@@ -16,9 +17,6 @@ from yarl import URL
 from feefifod.config import AlertSettings
 from feefifod.config.environment import whole_environment
 from feefifod.network import Cause, explain
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _ATTEMPTS: Final = 4
 _PAUSE_SECONDS: Final = 2.0

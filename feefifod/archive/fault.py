@@ -61,7 +61,7 @@ def explain_target(error: OSError, folder: Path) -> Unavailable:
     """Say why finished files cannot be put into a folder, and what to do."""
     cause = error.strerror or str(error)
     if error.errno in _NO_ROOM:
-        cause = "no space is left" if error.errno == errno.ENOSPC else "the quota is used up"
+        cause = os.strerror(error.errno or errno.ENOSPC)
         remedy = "Free some space there, or raise the quota; the move is tried again"
     elif error.errno in (errno.EEXIST, errno.ENOTDIR) and not folder.is_dir():
         cause, remedy = "a file is in the folder's place", "Move that file away; the move is tried again"
@@ -88,7 +88,7 @@ def find_fixture(folder: Path, file: str = "") -> str:
     try:
         status = folder.stat()
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
-            return "its file system is read-only"
+            return os.strerror(errno.EROFS)
         if not can_change(folder):
             mode = stat.S_IMODE(status.st_mode)
             return f"{name_user()} may not change this folder, which has mode {mode:04o}"

@@ -8,31 +8,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from feefifod.catalog.address import read_address
+from feefifod.catalog.failures import AWAY, explain
 from feefifod.catalog.queries import load_migrations
 from feefifod.catalog.user import choose_user
 from feefifod.config.environment import withhold_postgres_variables
-from feefifod.errors import FeefifodError, Refused, Unavailable
+from feefifod.errors import FeefifodError, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
 
 _COMMAND_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10.0
+_OLDEST_VERSION: Final = 150_000
 _MIGRATION_LOCK: Final = 4_102_317_001
-
-# A server that restarts, fails over or became read-only says so with these: the connection is dead, the work is not.
-_AWAY: Final = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InternalClientError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-)
 
 
 class OtherSchema(Refused):
@@ -46,8 +35,9 @@ class NotSetUp(OtherSchema):
 class Database:
     """The pool. Every method raises `Unavailable` when PostgreSQL is away, `Refused` when it says no."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, where: str = "PostgreSQL") -> None:
         self._pool = pool
+        self._where = where
 
     async def fetch(self, sql: str, *values: object) -> Sequence[Any]:
         """Return the rows of one statement."""
@@ -78,37 +68,17 @@ class Database:
                         yield connection
         except FeefifodError:
             raise
-        except asyncpg.ReadOnlySQLTransactionError as error:
-            # After a failover the old primary stays reachable but read-only: never talk to it again.
-            await self._pool.expire_connections()
-            raise _unavailable(error) from None
-        except _AWAY as error:
-            raise _unavailable(error) from None
-        except asyncpg.PostgresError as error:
-            raise Refused(f"PostgreSQL refused a statement: {error}", where="PostgreSQL") from error
+        except (*AWAY, asyncpg.PostgresError) as error:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                # After a failover the old primary stays reachable but read-only: never talk to it again.
+                await self._pool.expire_connections()
+            raise explain(error, self._where) from None
 
 
 def count_touched(tag: str) -> int:
     """Read the number of rows out of a command tag such as `UPDATE 3`."""
     last = tag.rsplit(" ", 1)[-1]
     return int(last) if last.isdigit() else 0
-
-
-def _unavailable(error: BaseException) -> Unavailable:
-    if isinstance(error, PermissionError) and error.filename:
-        return Unavailable(
-            f"the system does not let us look at {error.filename}, where TLS keys may be",
-            where="PostgreSQL",
-            remedy="Set HOME to the home folder of the user that runs this",
-        )
-    # The text of a connection error may hold the DSN with its password; the class and SQLSTATE say enough.
-    state = getattr(error, "sqlstate", None)
-    detail = f" ({state})" if state else ""
-    return Unavailable(
-        f"PostgreSQL is not reachable: {type(error).__name__}{detail}",
-        where="PostgreSQL",
-        remedy="Check that it runs and that [postgres] url is right",
-    )
 
 
 @asynccontextmanager
@@ -148,31 +118,30 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
     Raises:
         Unavailable: nobody answers at `dsn`.
         Refused: wrong user, password or database.
+        ConfigError: the URL is none, or asks for what cannot be done.
     """
     withhold_postgres_variables()
-    settings = {"application_name": "feefifod"} | ({"default_transaction_read_only": "on"} if look_only else {})
+    address = read_address(dsn)
+    settings = {"application_name": "feefifod", **address.settings}
+    if look_only:
+        settings["default_transaction_read_only"] = "on"
     try:
         pool = await asyncpg.create_pool(
-            dsn,
-            user=choose_user(dsn),
+            address.dsn,
+            user=choose_user(address.dsn),
+            ssl=address.tls,
             min_size=1,
             max_size=6,
-            timeout=_CONNECT_SECONDS,
+            timeout=address.connect_seconds or _CONNECT_SECONDS,
             command_timeout=_COMMAND_SECONDS,
             max_inactive_connection_lifetime=60.0,
             target_session_attrs="any" if look_only else "read-write",
             server_settings=settings,
         )
-    except _AWAY as error:
-        raise _unavailable(error) from None
-    except (asyncpg.PostgresError, ValueError) as error:
-        raise Refused(
-            f"PostgreSQL does not let us in: {type(error).__name__}",
-            where="[postgres] url",
-            remedy="Check user, password and database of the URL",
-        ) from None
+    except (*AWAY, asyncpg.PostgresError, ValueError) as error:
+        raise explain(error, address.shown) from None
     try:
-        yield Database(pool)
+        yield Database(pool, address.shown)
     finally:
         await _close(pool)
 
@@ -180,13 +149,18 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
 async def _close(pool: asyncpg.Pool) -> None:
     try:
         await asyncio.wait_for(pool.close(), 5.0)
-    except (TimeoutError, *_AWAY):
+    except (TimeoutError, *AWAY):
         pool.terminate()
 
 
 async def migrate(database: Database) -> None:
     """Apply the migrations that this database has not seen; safe beside other processes that do the same."""
     async with database.transaction() as connection:
+        if int(await connection.fetchval("SHOW server_version_num")) < _OLDEST_VERSION:
+            version = await connection.fetchval("SHOW server_version")
+            raise Refused(
+                f"it is version {version}", where="PostgreSQL", remedy="feefifod needs PostgreSQL 15 or newer"
+            )
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS feefifod_migration"

@@ -15,7 +15,7 @@ from feefifod.failpoint import Step, reach
 from feefifod.model import FileState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from feefifod.catalog.database import Database
     from feefifod.catalog.records import BadName, Drop, Ending, FileRecord, Loaded, Move
@@ -244,15 +244,19 @@ class Ledger:
         rows = await self._database.fetch(self._sql["adopt_unmoved"], self.owner, fence, lease)
         return fence, [read_record(row) for row in rows]
 
+    async def forget(self, paths: Collection[bytes]) -> None:
+        """Remove the rows of waiting files that are there no more."""
+        await self._database.execute(self._sql["forget_paths"], list(paths))
+
     async def forget_missing(
-        self, folder: bytes, present: Iterable[bytes], is_hidden: Callable[[bytes], bool] = lambda _: False
+        self, folder: bytes, present: Collection[bytes], is_hidden: Callable[[bytes], bool] = lambda _: False
     ) -> None:
-        """Remove the rows of waiting files below `folder` that are there no more.
+        """Remove the rows of all waiting files below `folder` that are there no more.
 
         `is_hidden` tells of a path that nothing can be seen there now; its file may be there still.
         """
         known = await self._database.fetch(self._sql["waiting_paths"])
-        here = set(present)
+        here = frozenset(present)
         prefix = folder.rstrip(b"/") + b"/"
         missing = [row for row in known if row["path"].startswith(prefix) and row["path"] not in here]
         gone = [row["id"] for row in missing if not is_hidden(row["path"])]

@@ -15,11 +15,12 @@ from feefifod.daemon import overview
 from feefifod.errors import FeefifodError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from feefifod.catalog import Database
     from feefifod.config import PathSettings, QuestDBSettings, Settings
     from feefifod.daemon.overview import Document
+    from feefifod.discover import Folder
 
 FRESH_SECONDS: Final = 2.0
 _SERVER_SECONDS: Final = 3.0
@@ -71,11 +72,13 @@ class Outlook:
     Attributes:
         settings: the configuration; a reload replaces it.
         questdb, postgres: where the servers are, once they are open.
+        folder: gives what is known of the data folder, once it is watched.
     """
 
     settings: Settings
     questdb: QuestDBSettings | None = None
     postgres: Database | None = None
+    folder: Callable[[], Folder] | None = None
     _view: View | None = None
     _looked_at: float = 0.0
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
@@ -97,6 +100,7 @@ class Outlook:
                     self.settings,
                     self.questdb,
                     nullcontext(self.postgres) if self.postgres is not None else None,
+                    folder=self.folder() if self.folder is not None else None,
                     look_seconds=_SERVER_SECONDS,
                 )
         except TimeoutError:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -14,11 +12,9 @@ from anyio import to_thread
 from feefifod.backfill.schedules import list_results
 from feefifod.catalog import Ledger, Marks, NotSetUp, OtherSchema
 from feefifod.config import pick_database
-from feefifod.discover import Siblings, scan
-from feefifod.errors import FeefifodError, Refused
-from feefifod.ingest.candidates import show_name, why_unwanted
-from feefifod.ingest.closed import show_path
-from feefifod.ingest.ignored import count_ignored
+from feefifod.daemon.data_folder import look_at_data
+from feefifod.discover import Folder
+from feefifod.errors import FeefifodError
 from feefifod.log import redact
 from feefifod.model import FileState
 from feefifod.servers import explain_absence, find_start, read_daemon
@@ -49,6 +45,7 @@ async def gather(
     server: QuestDBSettings | None,
     postgres: AbstractAsyncContextManager[Database] | None,
     *,
+    folder: Folder | None = None,
     look_seconds: float = 10.0,
 ) -> Document:
     """Gather what `status --json` prints; what is not known is None.
@@ -57,6 +54,7 @@ async def gather(
         settings: the configuration.
         server: where QuestDB is and what lets us in, None when it is embedded and does not run.
         postgres: opens PostgreSQL, None likewise.
+        folder: what this process knows of the data folder, if it watches it; else it is listed.
         look_seconds: how long each server may take to answer.
 
     Raises:
@@ -65,7 +63,7 @@ async def gather(
     questdb, table_id = await _look_at_questdb(settings, server, look_seconds)
     ledger = await _look_at_ledger(settings, postgres, table_id, look_seconds)
     states = ledger.states
-    data = await to_thread.run_sync(_look_at_data, settings, abandon_on_cancel=True)
+    data = await to_thread.run_sync(look_at_data, settings, folder, abandon_on_cancel=True)
     files: dict[str, int | None] = {str(state): None if states is None else states.get(state, 0) for state in FileState}
     # Files that are being loaded or moved lie in the data folder too, but for members of zips.
     in_work = (files[FileState.LOADING] or 0) + (files[FileState.MOVING] or 0) - ledger.busy_copies
@@ -200,36 +198,6 @@ def _explain_absence(settings: Settings) -> str:
 
 def _say(error: FeefifodError | TimeoutError, look_seconds: float) -> str:
     return redact(str(error)) if isinstance(error, FeefifodError) else f"no answer within {look_seconds:g} s"
-
-
-@dataclass(slots=True)
-class _DataLook:
-    """What lies in the data folder; `wanted` are the files to be ingested, complete or not, None when it is away."""
-
-    wanted: int | None = None
-    error: str | None = None
-    ignored: list[Document] = field(default_factory=list)
-    unreadable: list[Document] = field(default_factory=list)
-    downloads: list[Document] = field(default_factory=list)
-
-
-def _look_at_data(settings: Settings) -> _DataLook:
-    folder, closed = str(settings.paths.data), dict[str, str]()
-    try:
-        found = scan(folder, closed)
-    except Refused as error:
-        return _DataLook(error=str(error))
-    wanted = [item for item in found if item.stamp and not why_unwanted(item, settings.watch, settings.tiers)]
-    siblings = Siblings(time.time)
-    held = ((item, siblings.find(item)) for item in wanted)
-    downloads = ({"name": show_name(item.path), "reason": sibling.reason} for item, sibling in held if sibling)
-    return _DataLook(
-        len(wanted),
-        None,
-        [group.to_json() for group in count_ignored(found, folder, settings.watch, settings.tiers)],
-        [{"path": show_path(path), "reason": reason} for path, reason in sorted(closed.items())],
-        list(islice(downloads, _MOST_NAMED)),
-    )
 
 
 def _describe_schedule(schedule: ScheduleSettings) -> Document:

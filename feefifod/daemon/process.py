@@ -146,6 +146,7 @@ class _Process:
             )
             ingestor = Ingestor(watched)
             await ingestor.prepare()
+            outlook.folder = lambda: ingestor.folder
             mender = Mender(kit, Marks(services.postgres), metrics)
             waker = Waker(str(tools.paths.data), tools.watch)
             daemon = Daemon(ingestor, waker, metrics, self._stop, self._say_started, mender.suspect_batch)

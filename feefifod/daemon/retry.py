@@ -242,9 +242,11 @@ class _Chooser(Ingestor):
 
     chosen: frozenset[bytes] = frozenset()
 
-    async def look(self, busy: Collection[bytes] = ()) -> Selection:
-        """Scan, and leave out what is not chosen."""
-        seen = await Ingestor.look(self, busy)
+    async def look(
+        self, busy: Collection[str] = (), changed: Collection[str] | None = None, *, lost: bool = False
+    ) -> Selection:
+        """Look, and leave out what is not chosen."""
+        seen = await Ingestor.look(self, busy, changed, lost=lost)
         return Selection(
             [drop for drop in seen.drops if drop.path in self.chosen or drop.membership],
             [refused for refused in seen.refused if refused.path in self.chosen],

@@ -1,5 +1,7 @@
 """What lies in the data folder, and whether it is complete. The home of watchfiles."""
 
+from feefifod.discover.candidates import Sight
+from feefifod.discover.folder import Folder
 from feefifod.discover.parts import Part, is_part, list_parts, name_parts, read_sums, zip_name
 from feefifod.discover.scan import Found, find_closed, look_at, open_drop, scan, stamp_of
 from feefifod.discover.settle import Settlement, Settler, explain_unreadable
@@ -19,6 +21,7 @@ from feefifod.discover.zips import (
 
 __all__ = [
     "Contents",
+    "Folder",
     "Found",
     "Manifest",
     "Member",
@@ -26,6 +29,7 @@ __all__ = [
     "Settlement",
     "Settler",
     "Siblings",
+    "Sight",
     "Waker",
     "copy_member",
     "explain_unreadable",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from feefifod.discover.parts import Part
 
 _DEEPEST: Final = 32
+TOO_DEEP: Final = f"it lies deeper than {_DEEPEST} folders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,21 @@ def scan(folder: str, closed: dict[str, str] | None = None) -> list[Found]:
     try:
         return fold_zips(_walk(folder, folder, 0, {} if closed is None else closed))
     except OSError as error:
-        raise Refused(
-            f"the data folder cannot be listed: {error.strerror}",
-            where=folder,
-            remedy="Create it, or change [paths] data, or give this user the right to read it",
-        ) from error
+        raise cannot_list(folder, error) from error
+
+
+def cannot_list(folder: str, error: OSError) -> Refused:
+    """Say that the data folder itself cannot be listed."""
+    return Refused(
+        f"the data folder cannot be listed: {error.strerror}",
+        where=folder,
+        remedy="Create it, or change [paths] data, or give this user the right to read it",
+    )
+
+
+def descends(name: str, depth: int) -> bool:
+    """Tell whether a folder of this name, so deep below the data folder, is looked into."""
+    return depth < _DEEPEST and not name.startswith(".") and name != "__MACOSX"
 
 
 def _walk(root: str, folder: str, depth: int, closed: dict[str, str]) -> Iterator[Found]:
@@ -67,12 +78,10 @@ def _walk(root: str, folder: str, depth: int, closed: dict[str, str]) -> Iterato
             for entry in entries:
                 try:
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name.startswith(".") or entry.name == "__MACOSX":
-                            continue
-                        if depth < _DEEPEST:
+                        if descends(entry.name, depth):
                             yield from _walk(root, entry.path, depth + 1, closed)
-                        else:
-                            closed[entry.path] = f"it lies deeper than {_DEEPEST} folders"
+                        elif descends(entry.name, 0):
+                            closed[entry.path] = TOO_DEEP
                         continue
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
@@ -80,7 +89,7 @@ def _walk(root: str, folder: str, depth: int, closed: dict[str, str]) -> Iterato
                 except OSError as error:
                     if isinstance(error, PermissionError):
                         raise  # What may be listed and not be entered: so it is for each name in it.
-                    closed[entry.path] = _explain_closed(error)
+                    closed[entry.path] = explain_closed(error)
                     continue
                 yield _look(root, entry.path, status)
     except (FileNotFoundError, NotADirectoryError):
@@ -89,10 +98,11 @@ def _walk(root: str, folder: str, depth: int, closed: dict[str, str]) -> Iterato
     except OSError as error:
         if depth == 0:
             raise
-        closed[folder] = _explain_closed(error)
+        closed[folder] = explain_closed(error)
 
 
-def _explain_closed(error: OSError) -> str:
+def explain_closed(error: OSError) -> str:
+    """Say why a folder or an entry of it cannot be looked at."""
     return f"it cannot be {'read' if error.errno == errno.EACCES else 'looked at'}: {error.strerror or error}"
 
 
@@ -106,7 +116,7 @@ def find_closed(root: str, path: str) -> tuple[str, str] | None:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            return folder, _explain_closed(error)
+            return folder, explain_closed(error)
     return None
 
 
@@ -122,7 +132,11 @@ def look_at(root: str, path: str) -> Found:
 
 
 def _look(root: str, path: str, status: os.stat_result) -> Found:
-    verdict = judge(PurePosixPath(os.path.relpath(path, root)))
+    return describe(path, status, judge(PurePosixPath(os.path.relpath(path, root))))
+
+
+def describe(path: str, status: os.stat_result, verdict: Verdict) -> Found:
+    """Say what lies at a path whose name was judged."""
     if stat.S_ISREG(status.st_mode):
         links = status.st_nlink
         obstacle = f"it has {links} hard links; waiting until this name is its only one" if links > 1 else ""

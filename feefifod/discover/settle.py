@@ -78,17 +78,21 @@ class Settler:
             before = self._seen.get(item.path)
             since = before[1] if before and before[0] == item.stamp else self._clock()
             seen[item.path] = (item.stamp, since)
-            settlement = self._judge(item, item.stamp, since)
-            settlements[item.path] = self._judge_siblings(item, siblings) if settlement.complete else settlement
+            settlements[item.path] = self.settle(item, item.stamp, since, siblings)
         self._seen = seen
         return settlements
 
+    def settle(self, found: Found, stamp: FileStamp, since: float, siblings: Siblings) -> Settlement:
+        """Judge a file that has been as it is since this instant of the clock, by itself and by what lies beside it."""
+        settlement = self._judge(found, stamp, since)
+        return self._judge_siblings(found, siblings) if settlement.complete else settlement
+
     def _judge(self, found: Found, stamp: FileStamp, since: float) -> Settlement:
-        if found.obstacle:
-            return Settlement(False, found.obstacle, self._watch.settle_seconds)
         # A change time in the past is as good as having watched, for nobody can set it back; one in the
         # future (a clock that jumped) proves nothing.
         quiet = max(self._clock() - since, self._wall() - stamp.ctime_ns / 1e9)
+        if found.obstacle:
+            return Settlement(False, found.obstacle, self._wait(self._watch.settle_seconds, quiet))
         if quiet < self._watch.settle_seconds:
             return Settlement(False, _CHANGED, self._watch.settle_seconds - quiet)
         try:
@@ -110,11 +114,16 @@ class Settler:
 
     def _judge_ending(self, ending: str, quiet_seconds: float) -> Settlement:
         if ending == _WRITER:
-            return Settlement(False, _WRITER, min(self._watch.settle_seconds, 1.0))
+            wait = self._wait(min(self._watch.settle_seconds, 1.0), quiet_seconds)
+            return Settlement(False, _WRITER, min(wait, _LONGEST_WRITER_SECONDS))
         left = self._watch.truncated_seconds - quiet_seconds
         if ending and left > 0:
             return Settlement(False, f"{ending}; it is judged in {left:.0f} s if it stays so", min(left, 5.0))
         return Settlement(True, "complete")
+
+    def _wait(self, least_seconds: float, quiet_seconds: float) -> float:
+        """Return when to look again at what no event tells of: the longer it has been so, the more rarely."""
+        return min(max(least_seconds, quiet_seconds * _PATIENCE), max(self._watch.rescan_seconds, least_seconds))
 
 
 def _look_inside_csv(found: Found, stamp: FileStamp) -> str:
@@ -142,6 +151,9 @@ def _look_inside_zip(parts: Sequence[Part]) -> str:
     return "there is no file in it" if is_blank(parts) else ""
 
 
+_LONGEST_WRITER_SECONDS: Final = 5.0
+"""The kernel tells a watcher of no close, so a writer is asked for again at least this often."""
+_PATIENCE: Final = 1 / 8
 _CHANGED: Final = "it changed a moment ago; waiting until it is quiet"
 _EMPTY: Final = "it is empty"
 _WRITER: Final = "another process has it open for writing"

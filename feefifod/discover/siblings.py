@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from feefifod.discover.parts import is_part, zip_name
@@ -38,8 +38,14 @@ class Siblings:
     final name: it holds that back for an hour since it last grew.
     """
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    def __init__(self, wall: Callable[[], float], names: Callable[[str], Iterable[str]] | None = None) -> None:
+        """Look with a clock, seconds since 1970.
+
+        Args:
+            names: gives the temporary names in a folder, where they are known; else the folder is listed.
+        """
         self._wall = wall
+        self._names = names
         self._folders: dict[str, list[str]] = {}
 
     def find(self, file: Found) -> Sibling | None:
@@ -54,7 +60,9 @@ class Siblings:
                     return found
         return None
 
-    def _list(self, folder: str) -> list[str]:
+    def _list(self, folder: str) -> Iterable[str]:
+        if self._names is not None:
+            return self._names(folder)
         if folder not in self._folders:
             try:
                 with os.scandir(folder) as entries:

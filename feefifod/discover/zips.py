@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import stat
 import struct
 import zipfile
 import zlib
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from feefifod.discover.offsets import mend_offsets
 from feefifod.discover.parts import JoinedFile, find_gap, is_part, read_sums, zip_name
 from feefifod.discover.scan import Found, open_drop
+from feefifod.discover.suspicion import LOCAL_HEADER_BYTES, check_overlaps, find_suspicion, show_member
 from feefifod.errors import BadInput
 from feefifod.model import FileStamp
-from feefifod.parse.line import escape
 from feefifod.parse.names import Kind, Verdict, judge
 from feefifod.pulse import beat
 
@@ -30,33 +29,13 @@ if TYPE_CHECKING:
 
 MOST_MEMBERS: Final = 40_000
 """The complete archive has 12,028 files, and as many notes of macOS."""
-MOST_MEMBER_BYTES: Final = 2 * 1024**3
 MOST_BYTES: Final = 64 * 1024**3
-MOST_RATIO: Final = 100
-"""Candles shrink to a third; what shrinks to a hundredth is made to fill disks."""
-_FREE_RATIO_BYTES: Final = 1024 * 1024
 _MOST_MANIFEST_BYTES: Final = 1024 * 1024
-_LONGEST_NAME: Final = 200
-_LOCAL_HEADER_BYTES: Final = 30
 _ENTRY_BYTES: Final = 46
 _END_BYTES: Final = 22
 _EXTRA_BYTES: Final = 16
 """How much longer than in the directory the extra field of a folder may be before its own entry (Info-ZIP's times)."""
 _MOST_BLANK_BYTES: Final = 64 * 1024
-_ENCRYPTED: Final = 0x1 | 0x40
-_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_OTHER_METHODS: Final = {
-    1: "Shrink",
-    6: "Implode",
-    9: "Deflate64, as Windows does above 2 GiB",
-    12: "bzip2",
-    14: "LZMA",
-    20: "zstd",
-    93: "zstd",
-    95: "XZ",
-    98: "PPMd",
-}
-_AES: Final = 99
 _PIECE_BYTES: Final = 1024 * 1024
 
 
@@ -197,15 +176,15 @@ def read_contents(archive: zipfile.ZipFile) -> Contents:
         raise BadInput(f"it has {len(infos)} members, and {MOST_MEMBERS} are the most")
     doubles = [name for name, count in Counter(info.orig_filename for info in infos).items() if count > 1]
     if doubles:
-        raise BadInput(f"it has {_show(doubles[0])} twice")
+        raise BadInput(f"it has {show_member(doubles[0])} twice")
     if sum(info.file_size for info in infos) > MOST_BYTES:
         raise BadInput(f"it unpacks to more than {MOST_BYTES // 1024**3} GiB")
-    _check_overlaps(infos, archive.start_dir)
+    check_overlaps(infos, archive.start_dir)
     wanted: list[tuple[zipfile.ZipInfo, Verdict]] = []
     manifest: zipfile.ZipInfo | None = None
     for info in infos:
-        if why := _find_suspicion(info):
-            raise BadInput(f"its member {_show(info.orig_filename)} {why[0]}", remedy=why[1])
+        if why := find_suspicion(info):
+            raise BadInput(f"its member {show_member(info.orig_filename)} {why[0]}", remedy=why[1])
         # Some tools of Windows separate folders by backslashes; no other name that we take has one.
         info.filename = info.filename.replace("\\", "/")
         if info.is_dir():
@@ -214,7 +193,7 @@ def read_contents(archive: zipfile.ZipFile) -> Contents:
         verdict = judge(path)
         if verdict.kind is Kind.ZIP:
             raise BadInput(
-                f"it holds another zip, {_show(info.filename)}", remedy="Unpack the outer one, and drop that"
+                f"it holds another zip, {show_member(info.filename)}", remedy="Unpack the outer one, and drop that"
             )
         if verdict.kind is not Kind.IGNORED:
             wanted.append((info, verdict))
@@ -242,7 +221,7 @@ def is_blank(parts: Sequence[Part]) -> bool:
             # What its entries account for; more is something that is hidden in it, and none of ours to remove.
             names = sum(len(info.orig_filename.encode()) for info in infos)
             extra = sum(len(info.extra) for info in infos)
-            size = _END_BYTES + len(infos) * (_LOCAL_HEADER_BYTES + _ENTRY_BYTES) + 2 * (names + extra)
+            size = _END_BYTES + len(infos) * (LOCAL_HEADER_BYTES + _ENTRY_BYTES) + 2 * (names + extra)
             return folders and not archive.comment and parts[0].stamp.size <= size + len(infos) * _EXTRA_BYTES
     except BadInput:
         return False
@@ -260,48 +239,6 @@ def list_members(found: Found) -> list[Found]:
         Found(f"{found.path}/{member.info.filename}", FileStamp(0, 0, member.size, 0, 0), member.verdict, "")
         for member in members
     ]
-
-
-def _find_suspicion(info: zipfile.ZipInfo) -> tuple[str, str] | None:
-    """Say what is wrong with a member, and what can be done about it; None when nothing is wrong."""
-    name, size, packed = info.orig_filename, info.file_size, info.compress_size
-    path = PurePosixPath(name.replace("\\", "/"))
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    strange = any(ord(letter) < 32 or letter == "\x7f" for letter in name)
-    elsewhere = path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive != ""
-    by_backslashes = "has a name with backslashes that " if "\\" in name else ""
-    again, deflate = "Pack it again without a password", "Pack it again with Deflate, as zip -r or ditto -c -k does"
-    suspicions = (
-        (not path.parts or strange, "has no name, or one with control characters", ""),
-        (elsewhere, f"{by_backslashes}would be unpacked elsewhere", ""),
-        (len(path.name.encode()) > _LONGEST_NAME, f"has a name of over {_LONGEST_NAME} bytes", ""),
-        (info.flag_bits & _ENCRYPTED, "is encrypted", again),
-        (info.compress_type == _AES, f"is encrypted (AES, method {_AES})", again),
-        (kind not in {0, stat.S_IFREG, stat.S_IFDIR}, "is a link or a device", ""),
-        (info.compress_type not in _METHODS, f"is compressed by {_name_method(info.compress_type)}", deflate),
-        (size > MOST_MEMBER_BYTES, f"unpacks to {size} bytes, and {MOST_MEMBER_BYTES} are the most", ""),
-        (size > max(_FREE_RATIO_BYTES, packed * MOST_RATIO), f"unpacks to {size} bytes from {packed}", ""),
-    )
-    return next(((why, remedy) for suspicious, why, remedy in suspicions if suspicious), None)
-
-
-def _name_method(number: int) -> str:
-    named = f"{_OTHER_METHODS[number]} (method {number})" if number in _OTHER_METHODS else f"method {number}"
-    return f"{named}, which is not read here"
-
-
-def _check_overlaps(infos: Sequence[zipfile.ZipInfo], end: int) -> None:
-    """Refuse members that share bytes: so a small zip unpacks to a huge one (CVE-2024-0450).
-
-    Raises:
-        BadInput: some do, or one lies outside of the zip.
-    """
-    ordered = sorted(infos, key=lambda info: info.header_offset)
-    starts = [*(info.header_offset for info in ordered), end]
-    for info, next_start in zip(ordered, starts[1:], strict=True):
-        least = _LOCAL_HEADER_BYTES + len(info.orig_filename) + info.compress_size
-        if info.header_offset < 0 or info.header_offset + least > next_start:
-            raise BadInput(f"its member {_show(info.orig_filename)} overlaps with what comes after it")
 
 
 def _place(wanted: Sequence[tuple[zipfile.ZipInfo, Verdict]]) -> tuple[Member, ...]:
@@ -352,9 +289,5 @@ def copy_member(archive: zipfile.ZipFile, member: Member, target: Path) -> None:
                 beat()
     if left:
         raise BadInput(
-            f"its member {_show(member.info.filename)} is not as long as it says", remedy="Download it again"
+            f"its member {show_member(member.info.filename)} is not as long as it says", remedy="Download it again"
         )
-
-
-def _show(name: str) -> str:
-    return escape(name.encode("utf-8", "surrogateescape"))[:_LONGEST_NAME]

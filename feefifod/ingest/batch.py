@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -15,17 +16,17 @@ from anyio import to_thread
 
 from feefifod.catalog import Ending, LeaseLost, Loaded
 from feefifod.catalog.ledger import LEASE_SECONDS, RENEW_SECONDS
-from feefifod.errors import BadInput, FeefifodError, Refused, Unavailable
+from feefifod.errors import BadInput, FeefifodError, Unavailable
 from feefifod.failpoint import Step, reach
 from feefifod.ingest.finish import carry_out
 from feefifod.ingest.inspect import Inspection, find_changed, inspect_files
 from feefifod.ingest.load import Load, Stopped, make_sweep
 from feefifod.ingest.order import order_one
 from feefifod.ingest.prove import NotProven, expect, prove
+from feefifod.ingest.provision import choose_lane, ensure_assets
 from feefifod.ingest.unwrap import Unwrapper
 from feefifod.ingest.whereabouts import Ended
-from feefifod.model import Asset, Category, FileState
-from feefifod.parse.tiers import tier_of
+from feefifod.model import FileState
 from feefifod.wording import count_of
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
     from feefifod.catalog import Claim, ClaimedFile
     from feefifod.ingest.tools import Tools
-    from feefifod.sink import Lane
     from feefifod.sweep import Ordered, Sweep, Tally
 
-_ROW_BYTES: Final = 50
+_SMALL_BYTES: Final = 16 * 1024 * 1024
+"""What is no larger goes first where it meets a longer load."""
 
 
 @dataclass(slots=True)
@@ -249,9 +250,16 @@ class Batch:
         assets = await ensure_assets(tools, inspections)
         reach(Step.ASSETS_MADE)
         paths = {file_id: result.paths for file_id, result in ordered.items()}
-        load = Load(tools, claim, lane, make_sweep(tools, claim, inspections, assets, paths))
+        long = size > _SMALL_BYTES
+        load = Load(tools, claim, lane, make_sweep(tools, claim, inspections, assets, paths), long)
+        with nullcontext() if long else tools.way.claim():
+            return await self._prove(load, inspections, ordered, started)
+
+    async def _prove(
+        self, load: Load, inspections: Sequence[Inspection], ordered: Mapping[int, Ordered], started: float
+    ) -> set[int]:
+        claim, tools, sweep = self.claim, self.tools, load.sweep
         await load.run()
-        sweep = load.sweep
         for inspection in inspections:
             if inspection.file.id in load.unreadable:
                 self._note_unreadable(inspection.file, load.unreadable[inspection.file.id])
@@ -271,13 +279,14 @@ class Batch:
         await self._record(files, sweep, ordered)
         rows = sum(sweep.tallies[file_id].rows for file_id in files)
         seconds = time.monotonic() - started
-        log.info(
+        structlog.get_logger().info(
             "batch_loaded",
+            batch=claim.batch_id,
             files=len(files),
             rows=rows,
             seconds=round(seconds, 3),
             rows_per_second=round(rows / max(seconds, 0.001)),
-            lane=lane.name,
+            lane=load.lane.name,
         )
         return load.irregular
 
@@ -314,34 +323,6 @@ class Batch:
     async def _carry_out(self) -> None:
         if self._ended:
             await carry_out(self.tools, self.claim.fence, self._ended)
-
-
-def choose_lane(tools: Tools, size_bytes: int) -> Lane:
-    """Return the bulk lane for what is large enough to gain by it, where there is one.
-
-    Raises:
-        Refused: the configuration wants the bulk lane and there is none.
-    """
-    wanted = tools.pipeline.lane
-    if wanted == "bulk" and tools.bulk is None:
-        raise Refused(
-            "the bulk lane is not available: the server does not see a folder of ours",
-            where="[pipeline] lane",
-            remedy='Set [databases.questdb] import_dir to its SQL import root, or lane to "auto"',
-        )
-    large = size_bytes // _ROW_BYTES >= tools.pipeline.bulk_min_rows
-    if tools.bulk is not None and (wanted == "bulk" or (wanted == "auto" and large)):
-        return tools.bulk
-    return tools.ilp
-
-
-async def ensure_assets(tools: Tools, inspections: Sequence[Inspection]) -> dict[tuple[str, str], Asset]:
-    """Create the assets that these files need, each with its tier; return all by ticker and category."""
-    wanted = {
-        (i.file.series.ticker, i.file.series.category, tier_of(i.file.series.ticker, tools.tiers)) for i in inspections
-    }
-    found = await tools.patiently(partial(tools.assets.ensure, wanted))
-    return {(ticker, str(Category(category))): asset for (ticker, category), asset in found.items()}
 
 
 def _decide(group: BaseExceptionGroup) -> BaseException:

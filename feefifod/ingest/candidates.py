@@ -25,49 +25,39 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Selection:
-    """A scan, sorted out.
+    """What a look showed, sorted out.
 
     Attributes:
-        drops: complete and wanted.
-        refused: complete, but refused for their very name.
-        waiting: wanted, not complete yet: found and settlement.
         zips: complete ones, whose members are drops when they are unpacked.
+        due_seconds: when a waiting file is worth another look, or None.
+        scanned: whether the whole folder was listed for it, and it is time to compare that with the ledger.
     """
 
     drops: list[Drop] = field(default_factory=list)
     refused: list[BadName] = field(default_factory=list)
     waiting: list[tuple[Found, Settlement]] = field(default_factory=list)
     zips: list[Found] = field(default_factory=list)
+    due_seconds: float | None = None
+    scanned: bool = False
 
-    @property
-    def wait_seconds(self) -> float | None:
-        """When the next waiting file is worth another look, or None."""
-        return min((settlement.wait_seconds for _, settlement in self.waiting), default=None)
-
-
-def select(
-    found: Sequence[Found],
-    settlements: Mapping[str, Settlement],
-    watch: WatchSettings,
-    tiers: Mapping[Tier, Sequence[str]],
-) -> Selection:
-    """Sort out a scan."""
-    selection = Selection()
-    for item in found:
-        if item.stamp is None or why_unwanted(item, watch, tiers):
-            continue
-        settlement = settlements[item.path]
-        path, name, stamp = os.fsencode(item.path), show_name(item.path), item.stamp
-        if not settlement.complete:
-            selection.waiting.append((item, settlement))
-        elif item.verdict.kind is Kind.ZIP:
-            selection.zips.append(item)
-        elif item.verdict.kind is Kind.INVALID:
-            selection.refused.append(BadName(path, name, stamp, item.verdict.reason, item.membership))
+    def add(self, found: Found) -> None:
+        """Sort a complete file in."""
+        path, name = os.fsencode(found.path), show_name(found.path)
+        if found.stamp is None:
+            return
+        if found.verdict.kind is Kind.ZIP:
+            self.zips.append(found)
+        elif found.verdict.kind is Kind.INVALID:
+            self.refused.append(BadName(path, name, found.stamp, found.verdict.reason, found.membership))
         else:
-            drop = Drop(path, name, stamp, series_of(item), item.membership, item.verdict.wrapping)
-            selection.drops.append(drop)
-    return selection
+            drop = Drop(path, name, found.stamp, series_of(found), found.membership, found.verdict.wrapping)
+            self.drops.append(drop)
+
+    def wait(self, found: Found, settlement: Settlement) -> None:
+        """Sort in what has to wait."""
+        self.waiting.append((found, settlement))
+        if self.due_seconds is None or settlement.wait_seconds < self.due_seconds:
+            self.due_seconds = settlement.wait_seconds
 
 
 def why_unwanted(found: Found, watch: WatchSettings, tiers: Mapping[Tier, Sequence[str]]) -> str:
@@ -88,6 +78,12 @@ def why_name_unwanted(verdict: Verdict, watch: WatchSettings, tiers: Mapping[Tie
         wanted = ", ".join(map(str, watch.intervals))
         return f"its interval is {verdict.interval_minutes}, and only {wanted} is wanted ([watch] intervals)"
     return ""
+
+
+def why_kind_unwanted(verdict: Verdict, watch: WatchSettings, tiers: Mapping[Tier, Sequence[str]]) -> str:
+    """Return the same in words that are the same for all files of a kind, so that they can be counted by them."""
+    reason = why_name_unwanted(verdict, watch, tiers)
+    return reason.replace(f"{verdict.pair.ticker} is ", "its asset is of ", 1) if verdict.pair else reason
 
 
 def series_of(found: Found) -> Series:

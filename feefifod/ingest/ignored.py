@@ -7,17 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from feefifod.config import WatchSettings
-from feefifod.discover import Found
-from feefifod.ingest.candidates import show_name, why_unwanted
+from feefifod.discover import Folder, Found
+from feefifod.ingest.candidates import why_kind_unwanted
 from feefifod.model import Tier
 from feefifod.parse.line import escape
-from feefifod.parse.names import OTHER_ARCHIVE, Kind
+from feefifod.parse.names import Kind
 
 _EXAMPLES: Final = 3
-_MOST_LOGGED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +33,6 @@ class Ignored:
         """Say it in a line."""
         more = ", ..." if self.files > len(self.examples) else ""
         return f"{self.files:,}: {self.reason} ({', '.join(self.examples)}{more})"
-
-
-@dataclass(slots=True)
-class ArchiveNotes:
-    """Logs each archive that is no zip once: who drops one expects that it is loaded."""
-
-    _told: frozenset[str] = frozenset()
-
-    def update(self, found: Iterable[Found]) -> None:
-        """Take what a scan has found."""
-        here = {item.path: item.verdict.reason for item in found if item.verdict.reason.startswith(OTHER_ARCHIVE)}
-        for path in sorted(here.keys() - self._told)[:_MOST_LOGGED]:
-            structlog.get_logger().warning("file_ignored", file=show_name(path), reason=here[path])
-        self._told = frozenset(here)
 
 
 def count_ignored(
@@ -73,5 +56,15 @@ def why_ignored(found: Found, watch: WatchSettings, tiers: Mapping[Tier, Sequenc
     verdict = found.verdict
     if found.stamp is None and verdict.kind is not Kind.IGNORED:
         return found.obstacle
-    reason = why_unwanted(found, watch, tiers)
-    return reason.replace(f"{verdict.pair.ticker} is ", "its asset is of ", 1) if verdict.pair else reason
+    return why_kind_unwanted(verdict, watch, tiers)
+
+
+def list_ignored(folder: Folder) -> list[Ignored]:
+    """Return the same of what a daemon knows of its data folder."""
+    examples = folder.name_ignored(_EXAMPLES)
+    by_count = sorted(folder.ignored.items(), key=lambda item: (-item[1], item[0]))
+    names = {
+        reason: tuple(escape(os.fsencode(os.path.relpath(path, folder.root))) for path in paths)
+        for reason, paths in examples.items()
+    }
+    return [Ignored(reason, count, names.get(reason, ())) for reason, count in by_count]

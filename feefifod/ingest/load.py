@@ -51,6 +51,7 @@ class Load:
     """The loading of one claim.
 
     Attributes:
+        long: it lets small loads go first.
         merged: rows that lost to a row of another file of the batch, by series.
         contested: series of which other files have loaded rows within the range of these.
         irregular: files that left on the way because they have to be put in order first.
@@ -61,6 +62,7 @@ class Load:
     claim: Claim
     lane: Lane
     sweep: Sweep
+    long: bool = False
     merged: dict[str, int] = field(default_factory=dict)
     irregular: set[int] = field(default_factory=set)
     unreadable: dict[int, str] = field(default_factory=dict)
@@ -108,6 +110,8 @@ class Load:
             # Room first: a window that waits here would be one more in memory.
             await room.acquire()
             async for window in inbox:
+                if self.long:
+                    await self.tools.way.give()
                 sending = Sending(window)
                 del window
                 self._sending.append(sending)

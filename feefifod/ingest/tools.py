@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import anyio
 
@@ -11,7 +12,7 @@ from feefifod.patience import Trouble, persist
 from feefifod.pulse import beat
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from feefifod.catalog import Assets, Ledger
@@ -21,6 +22,34 @@ if TYPE_CHECKING:
     from feefifod.sink import Lane, QuestDBClient
 
 T = TypeVar("T")
+
+_GIVE_SECONDS: Final = 1.0
+
+
+class RightOfWay:
+    """Lets a long load wait for a moment while a small one wants to see its rows: QuestDB takes one after the other."""
+
+    def __init__(self) -> None:
+        self._small = 0
+        self._free = anyio.Event()
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Go first, until the end of the block."""
+        self._small += 1
+        try:
+            yield
+        finally:
+            self._small -= 1
+            if not self._small:
+                self._free.set()
+                self._free = anyio.Event()
+
+    async def give(self) -> None:
+        """Let small loads go first, but for no longer than a second: there may always be another one."""
+        if self._small:
+            with anyio.move_on_after(_GIVE_SECONDS):
+                await self._free.wait()
 
 
 @dataclass(slots=True)
@@ -32,6 +61,7 @@ class Tools:
         bulk: the lane for large batches, or None when the server shares no folder with us.
         reading: threads that read, parse and merge.
         stop: set when the window in flight is to be the last one.
+        way: who goes first where a small load meets a long one.
         patience_seconds: how long to wait for servers that are away; None for ever.
     """
 
@@ -52,6 +82,7 @@ class Tools:
     patience_seconds: float | None = None
     stop_on_error: bool = False
     open_files: int = 256
+    way: RightOfWay = field(default_factory=RightOfWay)
 
     @property
     def ingested(self) -> Path:

@@ -12,6 +12,7 @@ from feefifod.model import INTERVALS, Pair
 from feefifod.parse.pair import split_pair
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import PurePath
 
 
@@ -85,13 +86,15 @@ def judge(path: PurePath) -> Verdict:
 
     Any name gets a verdict, undecodable bytes and control characters included.
     """
-    reason = _find_ignored_place(path)
+    *folders, name = path.parts or ("",)
+    reason = _find_ignored_place(folders, name)
     if reason:
         return _ignored(reason)
-    ohlcvt = _OHLCVT.fullmatch(path.name.strip())
-    archive = _ZIP.fullmatch(path.name.strip())
+    stripped = name.strip()
+    ohlcvt = _OHLCVT.fullmatch(stripped)
+    archive = _ZIP.fullmatch(stripped)
     if not ohlcvt and not archive:
-        return _ignored(_explain_other(path.name))
+        return _ignored(_explain_other(name))
     reason = _find_bad_characters(path)
     if reason:
         return _invalid(reason)
@@ -137,10 +140,9 @@ def _judge_ohlcvt(stem: str, minutes_text: str, wrapping: str) -> Verdict:
     return Verdict(Kind.OHLCVT, pair, minutes, f"compressed {what}" if PACKED_SUFFIX in wrapping else what, wrapping)
 
 
-def _find_ignored_place(path: PurePath) -> str:
+def _find_ignored_place(folders: Sequence[str], name: str) -> str:
     """Say why a name is never looked at, whatever it promises; empty when nothing is against it."""
-    name = path.name
-    if "__MACOSX" in path.parts:
+    if name == "__MACOSX" or "__MACOSX" in folders:
         return "macOS packs its own notes into __MACOSX; they hold no candles"
     if name.startswith("._"):
         return "a note of macOS beside the real file; it holds no candles"
@@ -148,7 +150,7 @@ def _find_ignored_place(path: PurePath) -> str:
         return "a hidden file, or one that is still being copied"
     if is_temporary(name):
         return "a temporary name: still being copied or downloaded"
-    return next(filter(None, map(_find_ignored_folder, path.parent.parts)), "")
+    return next(filter(None, map(_find_ignored_folder, folders)), "")
 
 
 def _find_ignored_folder(name: str) -> str:

@@ -173,6 +173,9 @@ SELECT id, path FROM file WHERE state = 'waiting'
 -- name: forget
 DELETE FROM file WHERE id = ANY($1::bigint[]) AND state = 'waiting'
 
+-- name: forget_paths
+DELETE FROM file WHERE path = ANY($1::bytea[]) AND state = 'waiting'
+
 -- name: bind_table
 INSERT INTO target (database, table_id) VALUES ($1, $2)
 ON CONFLICT (database) DO UPDATE SET table_id = excluded.table_id, seen_at = now()

@@ -103,7 +103,7 @@ async def test_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HOME", str(closed))
     os.seteuid(65534)
     try:
-        with pytest.raises(Unavailable, match=r"let us look at .*home.*HOME"):
+        with pytest.raises(Refused, match=r"let us look at .*home.*HOME"):
             async with open_database("postgresql://a:b@127.0.0.1:1/x"):
                 pass
     finally:

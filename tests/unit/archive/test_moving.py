@@ -193,7 +193,7 @@ async def test_folder_that_cannot_be_changed_is_blamed_and_not_the_target(
     assert list(folder.iterdir()) == [], "what was tried there is gone"
 
 
-@pytest.mark.parametrize(("code", "words"), [(errno.ENOSPC, "no space"), (errno.EDQUOT, "quota")])
+@pytest.mark.parametrize(("code", "words"), [(errno.ENOSPC, "No space left"), (errno.EDQUOT, "quota")])
 async def test_target_without_room_is_blamed(
     source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feefifod.config.settings import WatchSettings
 from feefifod.discover import Settlement, look_at
-from feefifod.ingest.candidates import select
+from feefifod.ingest.candidates import Selection
 from feefifod.ingest.finish import shorten
-from feefifod.ingest.ingestor import SMALL_BATCH_BYTES, SMALL_FILE_BYTES, pick_small
+from feefifod.ingest.ingestor import _SMALL_BATCH_BYTES, _SMALL_FILE_BYTES, pick_small
 from feefifod.ingest.order import latest_seconds
 from feefifod.ingest.prove import expect
 from feefifod.sweep import SweepFile, Tally
@@ -48,32 +47,34 @@ def test_a_series_is_expected_to_hold_its_distinct_rows(rows: list[tuple[int, in
         assert (series.first_seconds, series.last_seconds) == (min(hours) * 3600, max(hours) * 3600)
 
 
-def test_scan_is_sorted_out(tmp_path: Path) -> None:
-    names = ("XBTUSD_60.csv", "ADAUSD_60.csv", "XBTUSD_5.csv", "BATUSD_60.csv", "XBTUSD_61.csv", "notes.txt")
-    for name in names:
+def test_what_is_complete_is_sorted_out(tmp_path: Path) -> None:
+    for name in ("XBTUSD_60.csv", "XBTUSD_61.csv", "Q.zip"):
         (tmp_path / name).write_text("x\n")
-    found = [look_at(str(tmp_path), str(tmp_path / name)) for name in names]
-    settlements = {item.path: Settlement(True, "complete") for item in found}
-    settlements[str(tmp_path / "ADAUSD_60.csv")] = Settlement(False, "it changed a moment ago", 0.4)
-    watch = WatchSettings(tiers=("TIER1",), intervals=(60,))
-    selection = select(found, settlements, watch, {})
+    selection = Selection()
+    for name in ("XBTUSD_60.csv", "XBTUSD_61.csv", "Q.zip"):
+        selection.add(look_at(str(tmp_path), str(tmp_path / name)))
+    waiting = look_at(str(tmp_path), str(tmp_path / "XBTUSD_60.csv"))
+    selection.wait(waiting, Settlement(False, "it changed a moment ago", 0.4))
+    selection.wait(waiting, Settlement(False, "another process has it open for writing", 2.0))
+
     assert [drop.name for drop in selection.drops] == ["XBTUSD_60.csv"]
-    assert [Path(item.path).name for item, _ in selection.waiting] == ["ADAUSD_60.csv"]
-    assert [name for _, name, _, _ in selection.refused] == ["XBTUSD_61.csv"]
-    assert selection.wait_seconds == 0.4
+    assert [refused.name for refused in selection.refused] == ["XBTUSD_61.csv"]
+    assert [Path(found.path).name for found in selection.zips] == ["Q.zip"]
+    assert selection.due_seconds == 0.4
 
 
 def test_only_small_files_go_beside_a_sweep(tmp_path: Path) -> None:
     names = [f"{pair}_60.csv" for pair in ("XBTUSD", "ETHUSD", "SOLUSD", "ADAUSD", "DOTUSD")]
-    sizes = [100, SMALL_FILE_BYTES + 1, SMALL_FILE_BYTES, SMALL_BATCH_BYTES, 200]
+    sizes = [100, _SMALL_FILE_BYTES + 1, _SMALL_FILE_BYTES, _SMALL_BATCH_BYTES, 200]
+    selection = Selection()
     for name, size in zip(names, sizes, strict=True):
         (tmp_path / name).touch()
         os.truncate(tmp_path / name, size)
-    found = [look_at(str(tmp_path), str(tmp_path / name)) for name in names]
-    drops = select(found, {item.path: Settlement(True, "") for item in found}, WatchSettings(), {}).drops
+        selection.add(look_at(str(tmp_path), str(tmp_path / name)))
+    drops = selection.drops
     picked = [drop.name for drop in pick_small(drops)]
-    assert picked == ["XBTUSD_60.csv", "SOLUSD_60.csv", "DOTUSD_60.csv"], "what is too large takes nobody's room"
-    assert len(pick_small([drops[2]] * 5)) == SMALL_BATCH_BYTES // SMALL_FILE_BYTES
+    assert picked == ["XBTUSD_60.csv", "SOLUSD_60.csv", "DOTUSD_60.csv"], "what is too large takes no place"
+    assert len(pick_small([drops[2]] * 5)) == _SMALL_BATCH_BYTES // _SMALL_FILE_BYTES
 
 
 @given(st.binary(min_size=1, max_size=255).filter(lambda raw: b"/" not in raw and b"\0" not in raw))

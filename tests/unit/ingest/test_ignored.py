@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import structlog
 from structlog.testing import capture_logs
 
 from feefifod.config.settings import Settings
-from feefifod.discover import scan
+from feefifod.discover import Folder, scan
+from feefifod.ingest.candidates import why_kind_unwanted
 from feefifod.ingest.closed import ClosedFolders
-from feefifod.ingest.ignored import ArchiveNotes, Ignored, count_ignored
+from feefifod.ingest.ignored import Ignored, count_ignored, list_ignored
 
 
 @pytest.fixture(autouse=True)
@@ -49,17 +51,41 @@ def test_names_cannot_drive_a_terminal(tmp_path: Path) -> None:
     assert group == Ignored(group.reason, 1, ("\\x1b[31m.png",))
 
 
+def watched(root: Path) -> Folder:
+    settings = Settings()
+    watch = settings.watch.model_copy(update={"tiers": ("TIER1",), "intervals": (60,)})
+    return Folder(str(root), watch, partial(why_kind_unwanted, watch=watch, tiers=settings.tiers))
+
+
 def test_archive_is_told_once_until_another_one_comes(tmp_path: Path) -> None:
     (tmp_path / "Kraken.7z").touch()
     (tmp_path / "picture.png").touch()
-    notes = ArchiveNotes()
-    with capture_logs() as logs:
-        for _ in range(3):
-            notes.update(scan(str(tmp_path)))
-        (tmp_path / "more.tar.gz").touch()
-        notes.update(scan(str(tmp_path)))
-    assert [log["file"] for log in logs] == ["Kraken.7z", "more.tar.gz"]
-    assert all("only zips are read" in log["reason"] for log in logs)
+    folder = watched(tmp_path)
+    told = []
+    for _ in range(3):
+        folder.look(whole=True)
+        told += folder.take_archives()
+    (tmp_path / "more.tar.gz").touch()
+    folder.look([str(tmp_path / "more.tar.gz")])
+    told += folder.take_archives()
+    assert [Path(path).name for path, _ in told] == ["Kraken.7z", "more.tar.gz"]
+    assert all("only zips are read" in reason for _, reason in told)
+
+
+def test_what_a_daemon_knows_is_counted_as_a_scan_is(tmp_path: Path) -> None:
+    for name in ("PEPEUSD_60.csv", "WIFUSD_60.csv", "XBTUSD_5.csv", "XBTUSD_60.csv", "a.png", "sub/b.png", "c.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link_60.csv").symlink_to("nowhere")
+    settings, folder = Settings(), watched(tmp_path)
+    watch = settings.watch.model_copy(update={"tiers": ("TIER1",), "intervals": (60,)})
+    folder.look(whole=True)
+    for _ in range(2):
+        known, listed = list_ignored(folder), count_ignored(scan(str(tmp_path)), str(tmp_path), watch, settings.tiers)
+        assert [(group.reason, group.files) for group in known] == [(group.reason, group.files) for group in listed]
+        assert [sorted(group.examples) for group in known] == [sorted(group.examples) for group in listed]
+        (tmp_path / "a.png").unlink(missing_ok=True)
+        folder.look([str(tmp_path / "a.png")])
 
 
 def test_closed_folder_is_named_again_only_when_it_changes() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from feefifod.discover import Contents, copy_member, look_at, open_zip, read_contents
+from feefifod.discover import Contents, copy_member, look_at, open_zip, read_contents, suspicion
 from feefifod.discover import zips as guarded
 from feefifod.errors import BadInput
 from tests.support.zips import Entry, build, pack
@@ -149,4 +149,4 @@ def test_limits_admit_the_complete_archive(tmp_path: Path) -> None:
 
 def test_every_limit_is_what_is_promised() -> None:
     assert guarded.MOST_MEMBERS == 40_000
-    assert (guarded.MOST_MEMBER_BYTES, guarded.MOST_BYTES, guarded.MOST_RATIO) == (2 * 1024**3, 64 * 1024**3, 100)
+    assert (suspicion.MOST_MEMBER_BYTES, guarded.MOST_BYTES, suspicion.MOST_RATIO) == (2 * 1024**3, 64 * 1024**3, 100)
