@@ -6,8 +6,6 @@
     ├── Refused       stop: the request cannot be done as it stands (exit 1)
     └── ConfigError   stop: wrong usage or configuration (exit 2)
 
-`RefusedSetting` is both of the last two: what the configuration says is refused by the other side.
-
 Each says where, why and what to do.
 """
 
@@ -66,7 +64,3 @@ class Refused(FeefifodError):
 
 class ConfigError(FeefifodError):
     """The command line or the configuration is wrong."""
-
-
-class RefusedSetting(ConfigError, Refused):
-    """A server refuses what the configuration says; waiting does not change that."""
