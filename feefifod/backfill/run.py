@@ -71,11 +71,7 @@ async def run_backfill(
         # Also when we are told to stop: the next start goes on, and people see why this one ended.
         stopped = not isinstance(error, Exception)
         outcome = RunOutcome.STOPPED if stopped else RunOutcome.FAILED
-        reason = (
-            "told to stop; the next run goes on"
-            if stopped
-            else str(error) or _UNFORESEEN
-        )
+        reason = "told to stop; the next run goes on" if stopped else str(error) or _UNFORESEEN
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LAST_WORDS_SECONDS):
             try:
                 await tools.runs.report(run_id, report.counts())
