@@ -16,11 +16,20 @@ from yarl import URL
 
 from feefifod.config import AlertSettings
 from feefifod.config.environment import whole_environment
+from feefifod.network import Cause, explain
 
 _ATTEMPTS: Final = 4
 _PAUSE_SECONDS: Final = 2.0
 _POST_SECONDS: Final = 15.0
 _COMMAND_SECONDS: Final = 30.0
+_MEANINGS: Final = {
+    401: "it does not let us in",
+    403: "it does not let us in",
+    404: "there is no webhook at this address any more",
+    410: "there is no webhook at this address any more",
+    413: "the alert is too large for it",
+    429: "it is told of too much in too short a time",
+} | dict.fromkeys((500, 502, 503, 504), "it is out of order")
 _SECRET_VARIABLES: Final = ("NOTIFY_SOCKET", "MASSIVE_API_KEY", "FINNHUB_API_KEY", "CREDENTIALS_DIRECTORY")
 
 
@@ -36,10 +45,11 @@ async def deliver(
 
 
 async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
-    log = structlog.get_logger().bind(host=URL(url).host)
+    host = URL(url).host or ""
+    log = structlog.get_logger().bind(host=host)
     timeout = aiohttp.ClientTimeout(total=_POST_SECONDS)
     headers = {"Content-Type": "application/json", "User-Agent": "feefifod"}
-    reason = ""
+    reason = remedy = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             await anyio.sleep(pause_seconds * 4 ** (attempt - 1))
@@ -50,14 +60,23 @@ async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
             ):
                 if response.status < 300:
                     return True
-                reason = f"HTTP {response.status}"
+                reason, remedy = _judge(response.status), "Check [alerts] webhook_url"
                 if response.status < 500 and response.status not in (408, 429):
                     break
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            # Only the kind: the text can hold the address, which is a secret of many chat services.
-            reason = type(error).__name__
-    log.warning("alert_not_delivered", way="webhook", reason=reason)
+            # Never the error's own text: it can hold the address, which is a secret of many chat services.
+            cause = explain(error, host) or Cause("the connection broke")
+            reason, remedy = cause.why, cause.remedy
+            if cause.lasting:
+                break
+    log.warning("alert_not_delivered", way="webhook", reason=reason, remedy=remedy or None)
     return False
+
+
+def _judge(status: int) -> str:
+    """Say what a status means that is none of success."""
+    meaning = _MEANINGS.get(status) or ("it sends us elsewhere" if status < 400 else "it does not take the alert")
+    return f"{meaning} (HTTP {status})"
 
 
 async def _run(body: bytes, command: str) -> bool:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _READY_ANSWERS: Final = 32
 """Answers that wait for the table; with a fast API a batch gathers behind the one that is being stored."""
 
+_UNFORESEEN: Final = "it failed in a way that was not foreseen; see the log"
 _LAST_WORDS_SECONDS: Final = 3.0
 _MOST_LOGGED: Final = 20
 
@@ -71,7 +72,7 @@ async def run_backfill(
         # Also when we are told to stop: the next start goes on, and people see why this one ended.
         stopped = not isinstance(error, Exception)
         outcome = RunOutcome.STOPPED if stopped else RunOutcome.FAILED
-        reason = "told to stop; the next run goes on" if stopped else str(error) or type(error).__name__
+        reason = "told to stop; the next run goes on" if stopped else str(error) or _UNFORESEEN
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _LAST_WORDS_SECONDS):
             try:
                 await tools.runs.report(run_id, report.counts())

@@ -229,10 +229,10 @@ async def _carry_out(
     except FeefifodError as error:
         log.warning("schedule_failed", reason=str(error))
         return str(error)
-    except Exception as error:
+    except Exception:
         # Nobody foresaw it; the next instant tries again, and ingestion is not disturbed.
         log.exception("schedule_failed")
-        return f"unexpected {type(error).__name__}; see the log"
+        return "it failed in a way that was not foreseen; see the log"
     reports.append(report)
     return report.summarize()
 

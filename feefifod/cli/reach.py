@@ -93,7 +93,7 @@ async def _tell_start(state: Path) -> None:
 def explain_missing_table(error: Refused, settings: Settings) -> Refused:
     """Say of a table that does not exist who makes it; other errors stay what they are."""
     table = pick_database(settings).table
-    if "table does not exist" not in error.why or table not in error.why:
+    if "table does not exist" not in error.why or table.lower() not in error.why.lower():
         return error
     daemon = read_daemon(settings.paths.state)
     if daemon is None:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import click
 
 from feefifod.cli.console import make_console
-from feefifod.errors import ConfigError, Unavailable
+from feefifod.errors import ConfigError, Refused, Unavailable
+from feefifod.network import explain
 
 if TYPE_CHECKING:
     from feefifod.cli.top_view import Look
@@ -62,11 +63,19 @@ def look_at(listen: str) -> Look:
 
     Raises:
         Unavailable: none answers.
+        Refused: something else answers.
     """
     from feefifod.cli.top_view import Look, read_metrics  # noqa: PLC0415 - help must not wait for it
 
-    status = json.loads(_get(listen, "/status"))
-    reasons = json.loads(_get(listen, "/readyz")).get("reasons", [])
+    try:
+        status = json.loads(_get(listen, "/status"))
+        reasons = json.loads(_get(listen, "/readyz")).get("reasons", [])
+    except (ValueError, AttributeError):
+        raise Refused(
+            "what answers there is not a daemon of feefifod",
+            where=f"http://{listen}",
+            remedy="Set [http] listen to a port of its own, in the configuration of the daemon too",
+        ) from None
     metrics = read_metrics(_get(listen, "/metrics").decode())
     return Look(time.monotonic(), status, metrics, tuple(reasons))
 
@@ -80,8 +89,8 @@ def _get(listen: str, path: str) -> bytes:
         connection.request("GET", path)
         return connection.getresponse().read()
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(
-            f"no daemon answers ({type(error).__name__})", where=f"http://{listen}", remedy="Start it: feefifod run"
-        ) from None
+        cause = explain(error, host)
+        why = f"no daemon answers: {cause.why if cause else error}"
+        raise Unavailable(why, where=f"http://{listen}", remedy="Start it: feefifod run") from None
     finally:
         connection.close()

@@ -32,7 +32,7 @@ _PLAINLY: Final = {
     "bool_parsing": "must be true or false",
 }
 _CHOICE: Final = re.compile(r"'([^']+)'")
-_FREE_TEXT: Final = {"paths", "table", "import_dir", "name", "url", "listen"}
+_FREE_TEXT: Final = {"paths", "table", "import_dir", "tls_ca", "name", "url", "listen"}
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,10 @@ def _make_absolute(settings: Settings, base: Path, origins: Mapping[str, str]) -
         raise ConfigError(why, where=_place(("paths", name), origins), remedy="Choose a folder beside it")
     databases = {
         name: database.model_copy(
-            update={"import_dir": database.import_dir and str(_resolve_folder(base, database.import_dir))}
+            update={
+                key: value and str(_resolve_folder(base, value))
+                for key, value in (("import_dir", database.import_dir), ("tls_ca", database.tls_ca))
+            }
         )
         for name, database in settings.databases.items()
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -13,6 +13,8 @@ from feefifod.config.backfills import ScheduleSettings, SourcesSettings
 from feefifod.config.section import MiB, Port, Section, split_url
 from feefifod.errors import ConfigError
 from feefifod.model import INTERVALS, Tier
+
+_QUESTDB_PATHS: Final = ("/exec", "/exp", "/imp", "/write", "/ping", "/index.html")
 
 
 class PathSettings(Section):
@@ -27,9 +29,12 @@ class PathSettings(Section):
 class QuestDBSettings(Section):
     """One QuestDB and the table in it; `--database NAME` picks [databases.NAME]."""
 
-    url: str = Field(default="embedded", description='"embedded", or "http://host:9000"')
+    url: str = Field(default="embedded", description='"embedded", or "http://host:9000"; https://host is port 443')
     user: str = Field(default="", description="HTTP basic user of an external server")
     password: SecretStr = Field(default=SecretStr(""), description="HTTP basic password of an external server")
+    tls_ca: str = Field(
+        default="", description="PEM file of the authority behind an https server's certificate; empty: the system's"
+    )
     table: str = Field(default="assetprice", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", description="the table's name")
     partition_by: Literal["DAY", "WEEK", "MONTH", "YEAR"] = Field(
         default="MONTH", description="of a new table: DAY | WEEK | MONTH | YEAR; an existing one is taken as it is"
@@ -45,8 +50,8 @@ class QuestDBSettings(Section):
             parts = split_url(url, ("http", "https"), expected='"embedded" or http(s)://host:port')
             if parts.username is not None or parts.password is not None:
                 raise ValueError("must not hold a user or password: give them in the keys user and password")
-            if parts.path.strip("/") or parts.query or parts.fragment:
-                raise ValueError("must end after host and port")
+            if parts.query or parts.fragment or parts.path.rstrip("/").endswith(_QUESTDB_PATHS):
+                raise ValueError("must end before QuestDB's own paths: after host and port, or a proxy's path")
         return url
 
 

@@ -17,7 +17,8 @@ from feefifod.log import redact
 from feefifod.sink import QuestDBClient, describe_table
 from feefifod.sink.apply import is_short
 from feefifod.sink.schema import COLUMNS, DEDUP_KEYS
-from feefifod.sink.sql import MORE_MAPS, Identifier, render
+from feefifod.sink.sql import Identifier, render
+from feefifod.sink.verdict import MORE_MAPS
 from feefifod.wording import count_of
 
 if TYPE_CHECKING:
@@ -181,9 +182,10 @@ def judge_suspended(check: str, suspended: list[list[Any]], ours: str) -> Iterat
         yield good(check, "none", "a suspended table accepts rows and shows none of them")
     for table, tag, message in suspended:
         cause = f"{tag or ''} {message or ''}".strip() or "no cause given"
-        level = Level.ERROR if table == ours else Level.WARNING
+        is_ours = table.lower() == ours.lower()  # Names have no case in QuestDB.
+        level = Level.ERROR if is_ours else Level.WARNING
         remedy = f'Cure the cause, then: feefifod query "ALTER TABLE {table} RESUME WAL"'
-        if table == ours and is_short(tag, message):
+        if is_ours and is_short(tag, message):
             remedy = f'{MORE_MAPS}; or now: feefifod query "ALTER TABLE {table} RESUME WAL"'
         yield Finding(check, level, f"{table}: {cause}", "it accepts rows and shows none of them", remedy)
 
@@ -199,8 +201,8 @@ async def _check_table(
         return [good(check, f"there is no table {table} yet", why)]
     answer = await client.query(render(load_statement("columns"), table=Identifier(table)))
     columns = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    kinds = {column["column"]: column["type"] for column in columns}
-    keys = {column["column"] for column in columns if column["upsertKey"]}
+    kinds = {column["column"].lower(): column["type"] for column in columns}
+    keys = {column["column"].lower() for column in columns if column["upsertKey"]}
     keys = keys if facts.dedup else set()
     [[partitions]] = (await client.query(render(load_statement("partitions"), name=table))).rows
     return [

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,6 +30,11 @@ _HEADER_BYTES: Final = 4096
 _BODY_BYTES: Final = 1024
 _IDLE_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 1.0
+_NO_LISTENING: Final = {
+    errno.EACCES: "ports below 1024 are for root",
+    errno.EADDRNOTAVAIL: "this is no address of this machine",
+    errno.EAFNOSUPPORT: "this machine has no addresses of this kind (IPv6 is off)",
+}
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -92,7 +99,10 @@ def _explain(error: OSError, host: str, port: int, name_holder: Callable[[int], 
     remedy = 'Choose another address in [http] listen, or "" for none'
     if error.errno == errno.EADDRINUSE:
         return ConfigError(f"port {port} is busy: {name_holder(port)} has it", where="[http] listen", remedy=remedy)
-    why = error.strerror or str(error)
+    # The system's own text names the address again, as Python writes it.
+    why = _NO_LISTENING.get(error.errno or 0) or os.strerror(error.errno or errno.EINVAL)
+    if isinstance(error, socket.gaierror):
+        why = f"there is no host of the name {host}"
     return ConfigError(f"cannot listen on {host}, port {port}: {why}", where="[http] listen", remedy=remedy)
 
 

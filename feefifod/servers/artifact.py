@@ -15,8 +15,8 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from feefifod.config.environment import proxies
 from feefifod.errors import ConfigError, Unavailable
+from feefifod.network import explain
 from feefifod.servers.locks import hold
 from feefifod.servers.starting import Say
 
@@ -144,11 +144,10 @@ def _fetch(jar: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=jar.parent, ignore_cleanup_errors=True) as folder:
         try:
             project = MavenContext(repo_cache=Path(folder), local_repos=[]).project("org.questdb", "questdb")
-            with proxies():
-                download = Path(project.at_version(QUESTDB_VERSION).artifact().resolve())
+            download = Path(project.at_version(QUESTDB_VERSION).artifact().resolve())
         except Exception as error:  # Whatever the network and the library come up with.
             raise Unavailable(
-                f"QuestDB {QUESTDB_VERSION} is not cached and could not be fetched ({type(error).__name__})",
+                f"QuestDB {QUESTDB_VERSION} is not cached and could not be fetched: {_say_why(error)}",
                 where=str(jar),
                 remedy="The first start needs the network once; or set databases.questdb.url to a server of your own",
             ) from error
@@ -159,6 +158,18 @@ def _fetch(jar: Path) -> None:
                 remedy="Try again from another network",
             )
         download.replace(jar)
+
+
+def _say_why(error: BaseException) -> str:
+    """Find the cause below what libraries have wrapped around it."""
+    found: BaseException | None = error
+    while found is not None:
+        cause = explain(found, "the repository of Java packages")
+        if cause is not None and ((isinstance(found, OSError) and found.errno) or cause.lasting):
+            return cause.why
+        reason = getattr(found, "reason", None)
+        found = reason if isinstance(reason, BaseException) else found.__cause__ or found.__context__
+    return "the repository of Java packages gave no usable answer"
 
 
 def find_learnt(jar: Path) -> Path | None:

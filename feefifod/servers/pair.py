@@ -22,6 +22,7 @@ from feefifod.servers.locks import hold
 from feefifod.servers.postgres import PostgreSQL
 from feefifod.servers.process import trim_log
 from feefifod.servers.questdb import USER, QuestDB
+from feefifod.servers.refusals import explain_start
 from feefifod.servers.server import START_SECONDS, Server
 from feefifod.servers.starting import ORDINARY, announce_start
 from feefifod.servers.status import PairStatus, look, sign_in
@@ -146,19 +147,16 @@ async def use_servers(
 
     Raises:
         ConfigError: a port is busy, or the extra [embedded] is not installed.
-        Unavailable: a server does not start, or QuestDB cannot be fetched.
-        Refused: the state folder cannot be used.
+        Unavailable: a server does not start now, or QuestDB cannot be fetched.
+        Refused: the state folder cannot be used, or a server does not start, and another try would not help.
     """
     servers = Servers(settings, prepare_state(state), questdb=questdb, postgres=postgres)
     try:
         try:
             await servers._start()
         except OSError as error:
-            raise Unavailable(
-                f"the embedded servers cannot be started: {error.strerror}",
-                where=str(error.filename or state),
-                remedy="Check the free space and the permissions there",
-            ) from error
+            where = str(error.filename or state)
+            raise explain_start("pair", error.strerror or "the system gave no reason", where) from error
         yield servers
     finally:
         with anyio.CancelScope(shield=True):

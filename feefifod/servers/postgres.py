@@ -21,6 +21,7 @@ from feefifod.servers.nameless import tools_for_us
 from feefifod.servers.password import Password
 from feefifod.servers.ports import HOST
 from feefifod.servers.process import clean_environment
+from feefifod.servers.refusals import explain_start
 from feefifod.servers.server import Server
 
 # User and database have the same name.
@@ -136,10 +137,14 @@ class PostgreSQL(Server):
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"{command[0]} took more than {_PREPARE_SECONDS} s", where=str(self.folder)) from error
+            raise Unavailable(
+                f"PostgreSQL's data is not made after {_PREPARE_SECONDS} s",
+                where=str(self.folder),
+                remedy="The disk of [paths] state is slow or hangs; the next start begins anew",
+            ) from error
         if result.returncode != 0:
-            said = (result.stdout + result.stderr).decode("utf-8", "backslashreplace").strip().splitlines()[-5:]
-            raise Unavailable("PostgreSQL's data cannot be made:\n" + "\n".join(said), where=str(self.folder))
+            said = (result.stdout + result.stderr).decode("utf-8", "backslashreplace")
+            raise explain_start("postgres", said, str(self.folder))
 
     async def command(self, numbers: dict[str, int]) -> tuple[list[str], dict[str, str]]:
         options = {

@@ -132,11 +132,11 @@ def _send(pid: int, how: signal.Signals) -> None:
         os.kill(pid, how)
 
 
-def read_tail(log: Path, *, lines: int = 15) -> str:
-    """Read the last lines of a log, for an error that says why a server did not start."""
+def read_tail(log: Path, *, since: int = 0, lines: int = 40) -> str:
+    """Read the last lines of a log, of what came behind `since` bytes, to find why a server did not start."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 8192))
+            file.seek(max(since, log.stat().st_size - 16_384))
             text = file.read().decode("utf-8", "backslashreplace")
     except FileNotFoundError:
         return ""

@@ -19,6 +19,7 @@ from feefifod.servers import ports, process
 from feefifod.servers.account import Account
 from feefifod.servers.locks import hold, is_locked, lock_briefly_contended
 from feefifod.servers.record import Record, read_record, write_record
+from feefifod.servers.refusals import explain_start
 
 # A server that ends instead of starting is noticed at once; this is for one that hangs, not for a slow machine.
 START_SECONDS: Final = 120.0
@@ -46,6 +47,7 @@ class Server(ABC):
         self._lock_path = servers / f"{self.name}.lock"
         self._guard_path = servers / f"{self.name}.guard"
         self._threads = anyio.CapacityLimiter(2)
+        self._log_begins = 0
 
     @property
     @abstractmethod
@@ -95,7 +97,8 @@ class Server(ABC):
 
         Raises:
             ConfigError: a configured port is busy; names its holder.
-            Unavailable: it does not start (carries the end of its log), or is in use and does not answer.
+            Unavailable: it does not start now, or is in use and does not answer.
+            Refused: it does not start, and trying again would not help.
         """
         # A lock for each server, so that one that restarts slowly does not keep the other one waiting.
         waiting = f"another command is starting the embedded {self.name}"
@@ -143,11 +146,7 @@ class Server(ABC):
                 await self.stop()
             if all(ports.is_free(number) for number in numbers.values()):
                 break  # It was not a port that someone else took first.
-        raise Unavailable(
-            f"the embedded {self.name} does not start; the end of its log:\n{process.read_tail(self.log)}\n",
-            where=str(self.log),
-            remedy="See the log",
-        )
+        raise explain_start(self.name, process.read_tail(self.log, since=self._log_begins), str(self.log))
 
     def _choose_ports(self, last: Record | None, *, keep: bool) -> dict[str, int]:
         """Take what is configured, else the ports of last time, else free ones."""
@@ -183,6 +182,8 @@ class Server(ABC):
         guard = lock_briefly_contended(self._guard_path, patience_seconds=0.5)
         if guard is None:
             raise self._not_gone()
+        process.trim_log(self.log, limit_bytes=process.LOG_KEPT_BYTES)
+        self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         try:
             pid = process.spawn(
                 command, environment=environment, folder=self.folder, log=self.log, guard=guard, account=account

@@ -11,7 +11,8 @@ import anyio
 
 from feefifod.errors import FeefifodError, Refused, Unavailable
 from feefifod.pulse import beat
-from feefifod.sink.sql import MORE_MAPS, Identifier, load_statements, render
+from feefifod.sink.sql import Identifier, load_statements, render
+from feefifod.sink.verdict import MORE_MAPS
 
 if TYPE_CHECKING:
     from feefifod.sink.sql import QuestDBClient

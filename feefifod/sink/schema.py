@@ -177,7 +177,7 @@ async def _find(client: QuestDBClient, table: str) -> _Found | None:
 
 
 def _compare(found: _Found, columns: list[list[Any]]) -> list[str]:
-    have = {column[0]: column[1] for column in columns}
+    have = {column[0].lower(): column[1] for column in columns}  # Names have no case in QuestDB.
     differences = [f"column {name} {kind} is missing" for name, kind in COLUMNS.items() if name not in have]
     differences += [
         f"column {name} is {kind}, not {COLUMNS[name]}"
@@ -187,7 +187,7 @@ def _compare(found: _Found, columns: list[list[Any]]) -> list[str]:
     differences += [f"column {name} {kind} is unknown" for name, kind in have.items() if name not in COLUMNS]
     if found.view:
         differences.append("it is a materialized view")
-    if found.timestamp != "time":
+    if (found.timestamp or "").lower() != "time":
         differences.append(f"its designated timestamp is {found.timestamp or 'none'}, not time")
     if not found.wal:
         differences.append("it has no WAL")
@@ -195,7 +195,7 @@ def _compare(found: _Found, columns: list[list[Any]]) -> list[str]:
 
 
 def _has_dedup(found: _Found, columns: list[list[Any]]) -> bool:
-    return found.dedup and {column[0] for column in columns if column[8]} == DEDUP_KEYS
+    return found.dedup and {column[0].lower() for column in columns if column[8]} == DEDUP_KEYS
 
 
 async def _ensure_server_id(client: QuestDBClient) -> str:

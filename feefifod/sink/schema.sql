@@ -22,7 +22,7 @@ SHOW COLUMNS FROM {table};
 
 -- find_table --
 SELECT id, designatedTimestamp, partitionBy, walEnabled, dedup, matView
-FROM tables() WHERE table_name = {name};
+FROM tables() WHERE lower(table_name) = lower({name});
 
 -- drop_table --
 DROP TABLE IF EXISTS {table};
@@ -47,7 +47,7 @@ SELECT cast(time AS LONG) FROM (SELECT time FROM {table} LIMIT -1);
 
 -- read_wal --
 SELECT suspended, writerTxn, sequencerTxn, errorTag, errorMessage
-FROM wal_tables() WHERE name = {name};
+FROM wal_tables() WHERE lower(name) = lower({name});
 
 -- resume --
 ALTER TABLE {table} RESUME WAL;
@@ -55,7 +55,7 @@ ALTER TABLE {table} RESUME WAL;
 -- read_progress --
 SELECT id, sequencerTxn, cast(pg_postmaster_start_time() AS LONG), suspended, errorTag, errorMessage
 FROM tables() t JOIN wal_tables() w ON w.name = t.table_name
-WHERE t.table_name = {name};
+WHERE lower(t.table_name) = lower({name});
 
 -- read_pending --
-SELECT wal_pending_row_count FROM tables() WHERE table_name = {name};
+SELECT wal_pending_row_count FROM tables() WHERE lower(table_name) = lower({name});

@@ -5,43 +5,33 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-import json
 import re
 import socket
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, Final, SupportsBytes
+from urllib.parse import quote
 
 import anyio
 from anyio import to_thread
 
-from feefifod.errors import ConfigError, FeefifodError, Refused, Unavailable
+from feefifod.errors import FeefifodError, Refused, Unavailable
+from feefifod.network import probe_tongue
 from feefifod.partitioning import Partitioning
+from feefifod.sink.address import read_address
+from feefifod.sink.verdict import Closed, blame, judge_connection, judge_write, look_at, read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from feefifod.config.settings import QuestDBSettings
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TEXT: Final = re.compile(r"[A-Za-z0-9_.:-]{0,255}")
-_TRANSIENT: Final = re.compile(
-    r"timeout, query aborted|\berrno=|No space left|memory limit|out of memory|table busy|busy \[|could not lock|retry",
-    re.IGNORECASE,
-)
-"""What QuestDB says in a 400 or 500 that a later try can cure: limits, locks and the disk."""
-
-
-_NO_MAPS: Final = re.compile(r"could not m(?:re)?map")
-
-MORE_MAPS: Final = (
-    "It goes on by itself when readers leave. For more readers at once: on QuestDB's machine, run as root: "
-    "sysctl -w vm.max_map_count=1048576; and see what feefifod doctor says of the table's partitions"
-)
-"""Each column of each partition that a query reads is one map."""
 
 
 class Identifier(str):
@@ -113,34 +103,41 @@ class QuestDBClient:
     Attributes:
         suspended_since: for `apply`: by table, when it was first seen suspended for a cause that QuestDB does not tell.
 
+        answered: it has answered as a QuestDB that lets us in; what keeps us out from then on is waited for.
+
     Args:
-        settings: user and password, if the server asks for them.
+        settings: user and password, if the server asks for them, and the authority of its certificate.
         url: where the server is, `http://host:port`.
         connections: how many questions at the same time.
+
+    Raises:
+        ConfigError: the URL has another shape, or the file of the authority cannot be used.
     """
 
     def __init__(self, settings: QuestDBSettings, url: str, *, connections: int = 8) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-            raise ConfigError(
-                "the URL of QuestDB is not http://host:port",
-                remedy='Set url = "http://host:9000" in [databases.questdb], user and password in keys of their own',
-            )
-        self.url = f"{parts.scheme}://{parts.netloc}"
-        self._host = parts.hostname
-        self._port = parts.port or 9000
-        self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._address = read_address(url, settings.tls_ca)
+        self.url = self._address.url
         self._headers = {"Accept-Encoding": "identity"}
         if settings.user:
             secret = f"{settings.user}:{settings.password.get_secret_value()}".encode()
             self._headers["Authorization"] = "Basic " + base64.b64encode(secret).decode()
         self._limiter = anyio.CapacityLimiter(connections)
         self._partitionings: dict[str, Partitioning] = {}
+        self._silent_ends = 0
         self.suspended_since: dict[str, float] = {}
+        self.answered = False
 
     def connect(self, timeout_seconds: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         """Return a connection of its own, not yet open, and the headers that every question needs."""
-        return self._connection(self._host, self._port, timeout=timeout_seconds), self._headers
+        return self._address.open(timeout_seconds), self._headers
+
+    def target(self, path: str) -> str:
+        """Return what to ask for on that connection: `path` behind the proxy's own, if it has one."""
+        return self._address.prefix + path
+
+    def judge(self, error: Exception) -> FeefifodError:
+        """Make the error of what a connection raised."""
+        return self._soften(judge_connection(error, self._address))
 
     def note_partitioning(self, table: str, partition_by: str) -> None:
         """Keep how a table is partitioned, as it was seen just now; one that is not partitioned is one piece."""
@@ -162,28 +159,92 @@ class QuestDBClient:
             Unavailable: the server is away, too slow, out of room, or failed inside.
             Refused: the server says that the statement is wrong, or does not let us in.
         """
+        path = self.target("/exec?query=" + quote(sql, safe="") + ("" if limit is None else f"&limit={limit}"))
+        status, headers, body = await self._exchange("GET", path, timeout_seconds)
+        try:
+            document = read_document(status, headers, body, self.url)
+        except FeefifodError as error:
+            raise self._soften(error) from None
+        self.answered = True
+        columns = document.get("columns", [])
+        return Answer(
+            columns=[column["name"] for column in columns],
+            types=[column["type"] for column in columns],
+            rows=document.get("dataset", []),
+        )
+
+    async def write(self, rows: SupportsBytes, *, timeout_seconds: float) -> None:
+        """Hand rows over in the line protocol; returns when the server has acknowledged all of them.
+
+        Raises:
+            Unavailable: as `query`.
+            TooLarge: it takes fewer at once.
+            Refused: the server says that the rows are wrong, or does not let us in.
+        """
+        path = self.target("/write?precision=n")
+        error = judge_write(*await self._exchange("POST", path, timeout_seconds, rows), self.url)
+        if error is not None:
+            raise self._soften(error)
+        self.answered = True
+
+    async def _exchange(
+        self, method: str, path: str, timeout_seconds: float, rows: SupportsBytes | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         connection, _ = self.connect(timeout_seconds)
-        path = "/exec?query=" + quote(sql, safe="") + ("" if limit is None else f"&limit={limit}")
+        exchange = partial(_exchange, connection, method, path, self._headers, rows)
         try:
             with anyio.fail_after(timeout_seconds):
-                status, body = await to_thread.run_sync(
-                    _fetch, connection, path, self._headers, abandon_on_cancel=True, limiter=self._limiter
-                )
+                answer = await to_thread.run_sync(exchange, abandon_on_cancel=True, limiter=self._limiter)
         except TimeoutError:
             raise Unavailable(
-                f"QuestDB did not answer within {timeout_seconds:g} s", where=self.url, remedy=_look_at(self.url)
+                f"QuestDB did not answer within {timeout_seconds:g} s", where=self.url, remedy=look_at(self.url)
             ) from None
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(_describe(error), where=self.url, remedy=_look_at(self.url)) from error
+            raise await self._explain(error) from error
         finally:
             cut(connection)
-        return _read_answer(status, body, self.url)
+        self._silent_ends = 0
+        return answer
+
+    async def _explain(self, error: Exception) -> FeefifodError:
+        ours = judge_connection(error, self._address)
+        ended = isinstance(error, (ConnectionResetError, ssl.SSLEOFError))
+        self._silent_ends = self._silent_ends + 1 if ended else 0
+        if self._silent_ends >= 2 and not self.answered:
+            # Whatever is there hangs up each time: perhaps it speaks something else.
+            address = self._address
+            probe = partial(probe_tongue, address.host, address.port, tls=address.tls is not None)
+            cause = await to_thread.run_sync(probe, abandon_on_cancel=True)
+            ours = ours if cause is None else blame(cause, self.url)
+        return self._soften(ours)
+
+    def _soften(self, error: FeefifodError) -> FeefifodError:
+        """Let what keeps us out of a server that had let us in be waited for."""
+        if isinstance(error, Closed) and self.answered:
+            return Unavailable(error.why, where=error.where, remedy=error.remedy)
+        return error
 
 
-def _fetch(connection: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    connection.request("GET", path, headers=headers)
+def _exchange(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    rows: SupportsBytes | None,
+) -> tuple[int, Mapping[str, str], bytes]:
+    try:
+        connection.request(method, path, headers=headers, body=None if rows is None else bytes(rows))
+    except (BrokenPipeError, ConnectionResetError):
+        # A server that refuses a large request may answer before it has come, and hang up.
+        if rows is None or connection.sock is None:
+            raise
     with connection.getresponse() as response:
-        return response.status, response.read()
+        return response.status, lower_names(response.headers), response.read()
+
+
+def lower_names(headers: http.client.HTTPMessage) -> dict[str, str]:
+    """Return the headers of an answer, by their names in small letters."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def cut(connection: http.client.HTTPConnection) -> None:
@@ -195,73 +256,20 @@ def cut(connection: http.client.HTTPConnection) -> None:
 
 
 @contextlib.contextmanager
-def carry_errors(url: str) -> Iterator[None]:
-    """Turn what goes wrong with a connection into `Unavailable`."""
+def carry_errors(client: QuestDBClient) -> Iterator[None]:
+    """Turn what goes wrong with a connection into our errors."""
     try:
         yield
     except TimeoutError:
-        raise Unavailable("QuestDB says nothing more", where=url, remedy=_look_at(url)) from None
+        raise Unavailable("QuestDB says nothing more", where=client.url, remedy=look_at(client.url)) from None
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable(_describe(error), where=url, remedy=_look_at(url)) from error
+        raise client.judge(error) from error
 
 
-def judge_status(status: int, body: bytes, url: str) -> FeefifodError:
-    """Make the error of an answer that is none."""
+def judge_answer(status: int, headers: Mapping[str, str], body: bytes, url: str) -> FeefifodError:
+    """Make the error of an answer that is none; what there is of it may be the server's own words."""
     try:
-        _read_answer(status, body, url)
+        read_document(status, headers, body, url)
     except FeefifodError as error:
         return error
-    return Unavailable(f"QuestDB answered with status {status}", where=url, remedy=_look_at(url))
-
-
-def judge_end(rest: str, url: str) -> FeefifodError:
-    """Make the error of an answer that ends too early; what is left of it may be the server's own words."""
-    return judge_status(200, rest.encode(), url)
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "QuestDB refuses connections: it is not running there, or is starting"
-    return f"QuestDB cannot be reached: {error or type(error).__name__}"
-
-
-def _look_at(url: str) -> str:
-    return f"Check that QuestDB runs and that {url} is right"
-
-
-def _read_answer(status: int, body: bytes, url: str) -> Answer:
-    try:
-        document = json.loads(body)
-    except ValueError:
-        document = None
-    if isinstance(document, dict) and "error" in document:
-        raise judge(str(document["error"]), status=status, where=url, position=document.get("position"))
-    if status in {401, 403}:
-        raise Refused("QuestDB does not let us in", where=url, remedy="Set user and password in [databases.questdb]")
-    if status != 200 or not isinstance(document, dict):
-        # An answer that is cut short reads as broken JSON: the server died, or gave up, in the middle of it.
-        raise Unavailable(f"QuestDB answered with status {status} and no result", where=url, remedy=_look_at(url))
-    columns = document.get("columns", [])
-    return Answer(
-        columns=[column["name"] for column in columns],
-        types=[column["type"] for column in columns],
-        rows=document.get("dataset", []),
-    )
-
-
-def judge(text: str, *, status: int, where: str, position: object = None) -> FeefifodError:
-    """Tell what QuestDB's own error text means for us: try again, or stop."""
-    place = f" (at position {position})" if position else ""
-    if "errno=28" in text or "No space left" in text:
-        return Unavailable(f"QuestDB's disk is full: {text}", where=where, remedy="Free some space on that disk")
-    if _NO_MAPS.search(text):
-        return Unavailable(f"QuestDB may have no more memory maps: {text}", where=where, remedy=MORE_MAPS)
-    if status >= 500 or status in {408, 429} or _TRANSIENT.search(text):
-        return Unavailable(f"QuestDB failed: {text}{place}", where=where, remedy="See the log of QuestDB if it goes on")
-    if status in {401, 403}:
-        return Refused(
-            f"QuestDB does not let us in: {text}",
-            where=where,
-            remedy="Set user and password in [databases.questdb]",
-        )
-    return Refused(f"QuestDB says: {text}{place}", where=where)
+    return Unavailable("QuestDB's answer ends too early", where=url, remedy=look_at(url))

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from feefifod.sink.sql import carry_errors, cut, judge_end, judge_status
+from feefifod.sink.sql import carry_errors, cut, judge_answer, lower_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,11 +85,11 @@ class RowStream:
 
     Args:
         path: what to ask, with `/exec?query=`.
-        url: where the server is, for errors.
+        client: the server, for errors.
     """
 
-    def __init__(self, connection: HTTPConnection, path: str, headers: dict[str, str], url: str) -> None:
-        self._connection, self._path, self._headers, self._url = connection, path, headers, url
+    def __init__(self, connection: HTTPConnection, path: str, headers: dict[str, str], client: QuestDBClient) -> None:
+        self._connection, self._path, self._headers, self._client = connection, path, headers, client
         self._reader = RowReader()
         self._first: list[list[Any]] = []
 
@@ -104,11 +104,12 @@ class RowStream:
         Raises:
             Unavailable, Refused: as `QuestDBClient.query`.
         """
-        with carry_errors(self._url):
+        with carry_errors(self._client):
             self._connection.request("GET", self._path, headers=self._headers)
             self._response = self._connection.getresponse()
             if self._response.status != 200:
-                raise judge_status(self._response.status, self._response.read(), self._url)
+                answer = self._response
+                raise judge_answer(answer.status, lower_names(answer.headers), answer.read(), self._client.url)
         while not self._reader.begun:
             self._first = self._read()
 
@@ -125,14 +126,14 @@ class RowStream:
             rows = [] if self._reader.ended else await to_thread.run_sync(self._read, abandon_on_cancel=True)
 
     def _read(self) -> list[list[Any]]:
-        with carry_errors(self._url):
+        with carry_errors(self._client):
             piece = self._response.read1(_PIECE_BYTES)
         rows = self._reader.feed(piece)
         if not piece and not self._reader.ended:
             if self._ends_without_rows():
                 self._reader.ended = True
             else:
-                raise judge_end(self._reader.rest, self._url)
+                raise judge_answer(200, {}, self._reader.rest.encode(), self._client.url)
         return rows
 
     def _ends_without_rows(self) -> bool:
@@ -157,7 +158,7 @@ async def stream_query(client: QuestDBClient, sql: str, *, pause_seconds: float)
         Unavailable, Refused: as `QuestDBClient.query`.
     """
     connection, headers = client.connect(pause_seconds)
-    stream = RowStream(connection, "/exec?query=" + quote(sql, safe=""), headers, client.url)
+    stream = RowStream(connection, client.target("/exec?query=" + quote(sql, safe="")), headers, client)
     try:
         await to_thread.run_sync(stream.begin, abandon_on_cancel=True)
         yield stream

@@ -22,6 +22,7 @@ from anyio.to_thread import run_sync
 from yarl import URL
 
 from feefifod.errors import BadInput, ConfigError, FeefifodError, Refused, Unavailable
+from feefifod.network import explain
 from feefifod.sources.answer import parse_json, read_message, read_retry_after, read_some
 from feefifod.sources.failure import NotFound, SourceStopped
 from feefifod.sources.tally import calls
@@ -221,12 +222,17 @@ class HttpClient:
                 raise await self._classify(response, url)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # Never chained: some of aiohttp's errors carry the request's headers, and the key with them.
-            what = (
-                "no answer in time"
-                if isinstance(error, TimeoutError)
-                else self._tidy(f"{type(error).__name__}: {error}")
-            )
-            raise Again(Unavailable(f"the call failed: {what}", where=self._place(url))) from None
+            raise self._explain(error, url) from None
+
+    def _explain(self, error: Exception, url: URL) -> Exception:
+        cause = explain(error, self.base.host or "")
+        if cause is None:
+            what = self._tidy(str(error)) or "the connection broke"
+            return Again(Unavailable(f"the call failed: {what}", where=self._place(url)))
+        if cause.lasting:
+            remedy = f"{cause.remedy} (sources.{self._dialect.source}.base_url)"
+            return SourceStopped(f"the call failed: {cause.why}", where=self._place(url), remedy=remedy)
+        return Again(Unavailable(f"the call failed: {cause.why}", where=self._place(url), remedy=cause.remedy))
 
     async def _read(self, response: aiohttp.ClientResponse, max_bytes: int, url: URL) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity").lower()

@@ -32,8 +32,16 @@ def read_key(source: Source, environ: Mapping[str, str]) -> SecretStr:
             key = _unquote(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             key = ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{place} cannot be read ({type(error).__name__})", where=str(path)) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{place} cannot be read: {error.strerror}",
+                where=str(path),
+                remedy="Give the user that runs feefifod the right to read it",
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigError(
+                f"{place} is no text in UTF-8", where=str(path), remedy="Write the key alone into it, as plain text"
+            ) from None
     if not key:
         raise ConfigError(
             f"no API key for {source}: {variable} is not set",

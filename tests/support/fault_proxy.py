@@ -19,6 +19,7 @@ class FaultProxy:
     nothing either way (a black hole), `cut` ends every connection at once, `swallow` carries requests but ends the
     connection in place of the answer, `truncate` ends it after the first ten bytes of the answer, `drip` carries
     everything late, and the beginning of each piece byte by byte, `hold` carries requests when the mode has changed.
+    While `answer` is set, that is what each request hears, in place of the server's own.
     `faults` counts what was done wrong; after `most_faults` of them the proxy is honest again.
     """
 
@@ -26,6 +27,7 @@ class FaultProxy:
         self.mode: Mode = "pass"
         self.most_faults: int | None = None
         self.faults = 0
+        self.answer = b""
         self.port = 0
         self._target = (host, port)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,6 +53,13 @@ class FaultProxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.answer:
+            with contextlib.suppress(ConnectionError):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(self.answer)
+                await writer.drain()
+            writer.close()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:

@@ -63,7 +63,7 @@ def answer(status: str, body: bytes = b"", length: int | None = None) -> Serve:
         (answer("503 X", b'{"error": "not now"}'), Unavailable),
         (answer("200 OK", b'{"columns": [', 500), Unavailable),
         (answer("200 OK", b'{"columns": ['), Unavailable),
-        (answer("200 OK", b"<html>"), Unavailable),
+        (answer("200 OK", b"<html>"), Refused),
         (answer("400 X", b'{"error": "could not write [errno=28]", "position": 1}'), Unavailable),
         (answer("400 X", b'{"error": "timeout, query aborted [fd=1]", "position": 1}'), Unavailable),
         (answer("500 X", b'{"error": "could not mmap  [size=8, offset=0]", "position": 1}'), Unavailable),

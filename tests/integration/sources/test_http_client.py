@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import anyio
 import pytest
@@ -20,6 +23,7 @@ from feefifod.sources.massive import Massive
 from feefifod.sources.symbols import name_for_massive
 from tests.integration.sources.conftest import PATIENCE, LocalPacer
 from tests.support import fake_api
+from tests.support.certificates import Authority
 from tests.support.fake_api import Fault, Limit, respond
 from tests.support.fake_massive import TOO_MANY, FakeMassive
 
@@ -91,7 +95,7 @@ async def test_a_huge_error_page_is_not_read_whole(fake: FakeMassive, massive: M
 
 async def test_nobody_there() -> None:
     async with Massive("http://127.0.0.1:1", SecretStr("k"), LocalPacer(), patience=PATIENCE) as massive:
-        with pytest.raises(Unavailable, match="Cannot connect"):
+        with pytest.raises(Unavailable, match="refuses connections"):
             await massive.read_range(AAPL, DAY, DAY)
 
 
@@ -259,3 +263,29 @@ async def test_a_cancelled_call_stops_at_once(fake: FakeMassive, massive: Massiv
         await massive.read_range(AAPL, DAY, DAY)
 
     assert time.monotonic() - started < 0.6
+
+
+async def test_an_authority_that_nobody_knows_ends_the_run_at_once(tmp_path: Path) -> None:
+    def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    pacer = LocalPacer()
+    async with await asyncio.start_server(
+        serve, "127.0.0.1", 0, ssl=Authority(tmp_path).sign("DNS:localhost")
+    ) as server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        async with Massive(url, SecretStr("k"), pacer, patience=PATIENCE) as massive:
+            with pytest.raises(SourceStopped, match="signed by no authority"):
+                await massive.read_range(AAPL, DAY, DAY)
+
+    assert pacer.slots == 1
+
+
+async def test_a_misspelt_host_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "whatever")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    async with Massive("https://api.masive.example", SecretStr("k"), LocalPacer(), patience=PATIENCE) as massive:
+        with pytest.raises(SourceStopped, match=r"no host of the name api\.masive\.example"):
+            await massive.read_range(AAPL, DAY, DAY)

@@ -298,7 +298,7 @@ class TestUrls:
             "http://",
             "http://q:x",
             "http://q:70000",
-            "http://q/db",
+            "http://q/exec",
             "http://q?a=b",
         ],
     )
