@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import aiohttp
 import anyio
-import structlog
 from yarl import URL
 
 from feefifod.config import AlertSettings
 from feefifod.config.environment import whole_environment
+from feefifod.lasting import tell_end, tell_fault
 
 _ATTEMPTS: Final = 4
 _PAUSE_SECONDS: Final = 2.0
@@ -36,7 +36,6 @@ async def deliver(
 
 
 async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
-    log = structlog.get_logger().bind(host=URL(url).host)
     timeout = aiohttp.ClientTimeout(total=_POST_SECONDS)
     headers = {"Content-Type": "application/json", "User-Agent": "feefifod"}
     reason = ""
@@ -49,6 +48,7 @@ async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
                 session.post(url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 if response.status < 300:
+                    tell_end("alert_not_delivered", "webhook")
                     return True
                 reason = f"HTTP {response.status}"
                 if response.status < 500 and response.status not in (408, 429):
@@ -56,7 +56,7 @@ async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # Only the kind: the text can hold the address, which is a secret of many chat services.
             reason = type(error).__name__
-    log.warning("alert_not_delivered", way="webhook", reason=reason)
+    tell_fault("alert_not_delivered", "webhook", reason, way="webhook", host=URL(url).host)
     return False
 
 
@@ -76,7 +76,8 @@ async def _run(body: bytes, command: str) -> bool:
         reason = error.strerror or str(error)
     else:
         if done.returncode == 0:
+            tell_end("alert_not_delivered", "command")
             return True
         reason = f"it ended with {done.returncode}: {done.stderr.decode(errors='replace')[-200:].strip()}"
-    structlog.get_logger().warning("alert_not_delivered", way="command", reason=reason)
+    tell_fault("alert_not_delivered", "command", reason, way="command")
     return False
