@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import anyio
-import structlog
 
 from feefifod.errors import Refused, Unavailable
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.pulse import beat
 
 T = TypeVar("T")
@@ -21,7 +21,6 @@ OnTrouble = Callable[[Unavailable, int], None]
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 10.0
-_LOG_EVERY_SECONDS: Final = 10.0
 
 
 def keep_silent(error: Unavailable, attempt: int) -> None:
@@ -30,7 +29,7 @@ def keep_silent(error: Unavailable, attempt: int) -> None:
 
 @dataclass(slots=True)
 class Trouble:
-    """Takes note of failed attempts: logs them at once and then now and then, and raises when they last too long.
+    """Takes note of failed attempts: tells of them as of one fault, and raises when they last too long.
 
     Args:
         limit_seconds: after this long without success the trouble is raised; None waits for ever.
@@ -40,7 +39,7 @@ class Trouble:
     limit_seconds: float | None
     also: OnTrouble = keep_silent
     _since: float = 0.0
-    _logged: float = 0.0
+    _subjects: set[str] = field(default_factory=set)
 
     def __call__(self, error: Unavailable, attempt: int) -> None:
         """Note one.
@@ -52,14 +51,16 @@ class Trouble:
         now = time.monotonic()
         if attempt == 1:
             self._since = now
-        if attempt == 1 or now - self._logged > _LOG_EVERY_SECONDS:
-            self._logged = now
-            structlog.get_logger().warning(
-                "waiting", reason=error.why, where=error.where, remedy=error.remedy or None, attempt=attempt
-            )
+        self._subjects.add(error.where)
+        tell_fault("waiting", error.where, error.why, where=error.where, remedy=error.remedy or None, attempt=attempt)
         self.also(error, attempt)
         if self.limit_seconds is not None and now - self._since > self.limit_seconds:
             raise Refused(error.why, where=error.where, remedy=error.remedy) from error
+
+    def end(self) -> None:
+        """Note that it is over."""
+        while self._subjects:
+            tell_end("waiting", self._subjects.pop())
 
 
 async def persist(
@@ -76,10 +77,14 @@ async def persist(
     tries = 1
     while True:
         try:
-            return await attempt(), tries
+            result = await attempt()
         except Unavailable as error:
             on_trouble(error, tries)
             pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** min(tries - 1, 16))
             pause *= 0.5 + draw() / 2
             await anyio.sleep(max(pause, error.retry_after_seconds or 0.0))
+        else:
+            if isinstance(on_trouble, Trouble):
+                on_trouble.end()
+            return result, tries
         tries += 1

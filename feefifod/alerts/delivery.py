@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import aiohttp
 import anyio
-import structlog
 from yarl import URL
 
 from feefifod.config import AlertSettings
 from feefifod.config.environment import whole_environment
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.network import Cause, explain
 
 _ATTEMPTS: Final = 4
@@ -46,7 +46,6 @@ async def deliver(
 
 async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
     host = URL(url).host or ""
-    log = structlog.get_logger().bind(host=host)
     timeout = aiohttp.ClientTimeout(total=_POST_SECONDS)
     headers = {"Content-Type": "application/json", "User-Agent": "feefifod"}
     reason = remedy = ""
@@ -59,6 +58,7 @@ async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
                 session.post(url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 if response.status < 300:
+                    tell_end("alert_not_delivered", "webhook")
                     return True
                 reason, remedy = _judge(response.status), "Check [alerts] webhook_url"
                 if response.status < 500 and response.status not in (408, 429):
@@ -69,7 +69,7 @@ async def _post(body: bytes, url: str, pause_seconds: float) -> bool:
             reason, remedy = cause.why, cause.remedy
             if cause.lasting:
                 break
-    log.warning("alert_not_delivered", way="webhook", reason=reason, remedy=remedy or None)
+    tell_fault("alert_not_delivered", "webhook", reason, way="webhook", host=host, remedy=remedy or None)
     return False
 
 
@@ -95,7 +95,8 @@ async def _run(body: bytes, command: str) -> bool:
         reason = error.strerror or str(error)
     else:
         if done.returncode == 0:
+            tell_end("alert_not_delivered", "command")
             return True
         reason = f"it ended with {done.returncode}: {done.stderr.decode(errors='replace')[-200:].strip()}"
-    structlog.get_logger().warning("alert_not_delivered", way="command", reason=reason)
+    tell_fault("alert_not_delivered", "command", reason, way="command")
     return False

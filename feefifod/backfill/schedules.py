@@ -19,6 +19,7 @@ from feefifod.backfill.request import request_of
 from feefifod.backfill.run import run_backfill
 from feefifod.catalog import SCHEDULE_LEASE_SECONDS, LeaseLost, Runs, ScheduleClaims
 from feefifod.errors import ConfigError, FeefifodError, Unavailable
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.pulse import working
 from feefifod.schedule.cron import parse_cron, spread
 
@@ -159,14 +160,17 @@ async def list_results(
 async def _keep(tools: Tools, schedule: ScheduleSettings) -> None:
     log = structlog.get_logger().bind(schedule=schedule.name)
     cron = _cron(schedule)
+    details = {"schedule": schedule.name, "again_in_seconds": _TROUBLE_SECONDS}
     while True:
         try:
             pause = await _step(tools, schedule, cron)
+            tell_end("schedule_waits", schedule.name)
+            tell_end("schedule_trouble", schedule.name)
         except Unavailable as error:
-            log.warning("schedule_waits", reason=error.why, where=error.where, again_in_seconds=_TROUBLE_SECONDS)
+            tell_fault("schedule_waits", schedule.name, error.why, where=error.where, **details)
             pause = _TROUBLE_SECONDS
         except FeefifodError as error:
-            log.warning("schedule_trouble", reason=str(error), again_in_seconds=_TROUBLE_SECONDS)
+            tell_fault("schedule_trouble", schedule.name, str(error), **details)
             pause = _TROUBLE_SECONDS
         except Exception:
             # Whatever a schedule does wrong must not disturb ingestion.

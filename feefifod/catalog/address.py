@@ -59,6 +59,7 @@ class Address:
         connect_seconds: how long to try to connect, None when the URL does not say.
         shown: host, port and database, for people.
         settings: what the URL sets for each session.
+        several: whether the URL names more than one server.
         tls: how to check the server's certificate, where that is by what this machine trusts (sslrootcert=system).
     """
 
@@ -66,6 +67,7 @@ class Address:
     connect_seconds: float | None
     shown: str
     settings: dict[str, str]
+    several: bool = False
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
@@ -105,6 +107,7 @@ def read_address(url: str) -> Address:
         connect_seconds=_read_seconds(asked.get("connect_timeout")),
         shown=f"PostgreSQL {hosts or kept.get('host', 'on this machine')}" + (f"/{database}" if database else ""),
         settings=settings,
+        several="," in (hosts or kept.get("host", "")),
         tls=tls,
     )
 

@@ -33,39 +33,43 @@ class NotSetUp(OtherSchema):
 
 
 class Database:
-    """The pool. Every method raises `Unavailable` when PostgreSQL is away, `Refused` when it says no."""
+    """The pool. Every method raises `Unavailable` when PostgreSQL is away, `Refused` when it says no.
 
-    def __init__(self, pool: asyncpg.Pool, where: str = "PostgreSQL") -> None:
+    A pooler such as PgBouncer may stand between, and give every transaction another session of the server. So each
+    statement is in a transaction, and nothing is kept in a session: no named statement, setting, lock or listener.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, where: str = "PostgreSQL", *, look_only: bool = False) -> None:
         self._pool = pool
         self._where = where
+        self._look_only = look_only
 
     async def fetch(self, sql: str, *values: object) -> Sequence[Any]:
         """Return the rows of one statement."""
-        async with self.transaction(single=True) as connection:
+        async with self.transaction() as connection:
             rows: Sequence[Any] = await connection.fetch(sql, *values)
             return rows
 
     async def fetch_value(self, sql: str, *values: object) -> Any:
         """Return the first column of the first row, or None."""
-        async with self.transaction(single=True) as connection:
+        async with self.transaction() as connection:
             return await connection.fetchval(sql, *values)
 
     async def execute(self, sql: str, *values: object) -> int:
         """Run one statement and return how many rows it touched."""
-        async with self.transaction(single=True) as connection:
+        async with self.transaction() as connection:
             tag: str = await connection.execute(sql, *values)
         return count_touched(tag)
 
     @asynccontextmanager
-    async def transaction(self, *, single: bool = False) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection with a transaction open (with `single`, each statement is its own)."""
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection with a transaction open."""
         try:
-            async with self._pool.acquire(timeout=_CONNECT_SECONDS) as connection:
-                if single:
-                    yield connection
-                else:
-                    async with connection.transaction():
-                        yield connection
+            async with (
+                self._pool.acquire(timeout=_CONNECT_SECONDS) as connection,
+                connection.transaction(readonly=self._look_only),
+            ):
+                yield connection
         except FeefifodError:
             raise
         except (*AWAY, asyncpg.PostgresError) as error:
@@ -122,9 +126,6 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
     """
     withhold_postgres_variables()
     address = read_address(dsn)
-    settings = {"application_name": "feefifod", **address.settings}
-    if look_only:
-        settings["default_transaction_read_only"] = "on"
     try:
         pool = await asyncpg.create_pool(
             address.dsn,
@@ -135,15 +136,23 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
             timeout=address.connect_seconds or _CONNECT_SECONDS,
             command_timeout=_COMMAND_SECONDS,
             max_inactive_connection_lifetime=60.0,
-            target_session_attrs="any" if look_only else "read-write",
-            server_settings=settings,
+            # To ask a server whether it takes changes needs a statement outside of a transaction. Where there is one
+            # server only, the first change tells.
+            target_session_attrs="read-write" if address.several and not look_only else "any",
+            server_settings={"application_name": "feefifod", **address.settings},
+            statement_cache_size=0,
+            reset=_leave_as_it_is,
         )
     except (*AWAY, asyncpg.PostgresError, ValueError) as error:
         raise explain(error, address.shown) from None
     try:
-        yield Database(pool, address.shown)
+        yield Database(pool, address.shown, look_only=look_only)
     finally:
         await _close(pool)
+
+
+async def _leave_as_it_is(_: object) -> None:
+    """Reset nothing: a session holds nothing of ours, and with a pooler it may be another one by now."""
 
 
 async def _close(pool: asyncpg.Pool) -> None:

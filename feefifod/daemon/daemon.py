@@ -21,6 +21,7 @@ from feefifod.ingest.candidates import Selection, show_name
 from feefifod.ingest.finish import NotMoved
 from feefifod.ingest.ingestor import Ingestor, is_large, is_long, pick_small
 from feefifod.ingest.load import Stopped
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.model import Series, Tier
 from feefifod.pulse import working
 
@@ -144,8 +145,9 @@ class Daemon:
             await self._start(selection, batches)
             self._start_zip(selection, batches)
         except FeefifodError as error:
-            self._fail(error)
+            self._fail(error, "look")
             return max(self._pause.left, 0.0)
+        tell_end("trouble", "look")
         if self._unmoved:
             pauses.append(self._moving_pause.left)
         return max(min(pause for pause in pauses if pause is not None), _LEAST_PAUSE_SECONDS)
@@ -167,8 +169,9 @@ class Daemon:
             await self.ingestor.refuse(selection)
             self._moving_pause.succeed()
             self._unmoved = False
+            tell_end("trouble", "move")
         except NotMoved as error:
-            self._fail(error)
+            self._fail(error, "move")
 
     def _start_once(self) -> None:
         if not self._started:
@@ -246,17 +249,18 @@ class Daemon:
         try:
             await self.ingestor.run_batch(claim)
             self._pause.succeed()
+            tell_end("trouble", "batch")
         except Stopped:
             structlog.get_logger().info("batch_paused", batch=claim.batch_id)
         except LeaseLost as error:
             structlog.get_logger().warning("lease_lost", batch=claim.batch_id, reason=error.why)
             self.on_lease_lost(claim.batch_id)
         except FeefifodError as error:
-            self._fail(error)
+            self._fail(error, "batch")
         except Exception:
             # Whatever one batch does wrong must not stop the others; it waits and is tried again.
             structlog.get_logger().exception("batch_failed", batch=claim.batch_id)
-            self._fail(Refused("a batch failed in a way that nobody foresaw; see the log"))
+            self._fail(Refused("a batch failed in a way that nobody foresaw; see the log"), "batch")
         finally:
             del self._slots[slot]
             self._worked_at = time.monotonic()
@@ -273,28 +277,29 @@ class Daemon:
         try:
             with working("zip"):
                 await self.ingestor.advance(found)
+            tell_end("trouble", "zip")
         except (Stopped, LeaseLost) as error:
             structlog.get_logger().info("zip_paused", zip=show_name(found.path), reason=str(error) or None)
         except FeefifodError as error:
-            self._fail(error)
+            self._fail(error, "zip")
         except Exception:
             structlog.get_logger().exception("zip_failed", zip=show_name(found.path))
-            self._fail(Refused("a zip failed in a way that nobody foresaw; see the log"))
+            self._fail(Refused("a zip failed in a way that nobody foresaw; see the log"), "zip")
         finally:
             self._zip = None
             self.waker.wake()
 
-    def _fail(self, error: FeefifodError) -> None:
-        """Log trouble and be quiet for a while, longer each time."""
+    def _fail(self, error: FeefifodError, subject: str) -> None:
+        """Tell of trouble and be quiet for a while, longer each time."""
         if isinstance(error, TableBusy):
             self._wait_for_copy(error)
             return
         self._unmoved = True
         pause = (self._moving_pause if isinstance(error, NotMoved) else self._pause).fail()
-        log = structlog.get_logger()
-        emit = log.warning if isinstance(error, Unavailable) else log.error
+        level = "warning" if isinstance(error, Unavailable) else "error"
         self.metrics.note(f"{error.where}: {error.why}" if error.where else error.why)
-        emit("trouble", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause)
+        details = {"where": error.where, "remedy": error.remedy, "again_in_seconds": pause}
+        tell_fault("trouble", subject, error.why, level=level, **details)
 
     def _wait_for_copy(self, error: TableBusy) -> None:
         """Look again soon: the table is being copied, which is no trouble."""

@@ -31,6 +31,7 @@ from feefifod.discover import Waker
 from feefifod.endpoint import serve
 from feefifod.errors import Unavailable
 from feefifod.ingest.ingestor import Ingestor
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.notify import Notifier, is_under_systemd
 from feefifod.servers import hold_daemon
 from feefifod.servers.ports import name_holder
@@ -117,16 +118,18 @@ class _Process:
         attempt = 0
         while not self._stop.is_set():
             try:
-                return await stack.enter_async_context(open_services(self._settings))
+                services = await stack.enter_async_context(open_services(self._settings))
             except Unavailable as error:
                 pause = min(2.0 ** min(attempt, 16), _LONGEST_PAUSE_SECONDS)
-                structlog.get_logger().warning(
-                    "waiting", reason=error.why, where=error.where, remedy=error.remedy, again_in_seconds=pause
-                )
+                details = {"where": error.where, "remedy": error.remedy, "again_in_seconds": pause}
+                tell_fault("waiting", "start", error.why, **details)
                 self._metrics.trouble(error, attempt + 1)
                 attempt += 1
                 with anyio.move_on_after(pause):
                     await self._stop.wait()
+            else:
+                tell_end("waiting", "start")
+                return services
         return None
 
     async def _serve(self, services: Services, hangups: AsyncIterable[signal.Signals] | None) -> None:

@@ -10,6 +10,7 @@ import structlog
 from feefifod.catalog.retention import Retention
 from feefifod.daemon.services import open_verification
 from feefifod.errors import FeefifodError
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.retention import apply_retention
 from feefifod.sink import read_identity
 
@@ -32,8 +33,9 @@ async def keep_up(services: Services, current: Callable[[], Settings]) -> None:
     while True:
         try:
             await apply_daily(services, current().retention, patience_seconds=None)
+            tell_end("retention_failed", "retention")
         except FeefifodError as error:
-            structlog.get_logger().warning("retention_failed", reason=error.why, where=error.where)
+            tell_fault("retention_failed", "retention", error.why, where=error.where, remedy=error.remedy)
         except Exception:
             # Whatever is wrong with old files must not stop new ones.
             structlog.get_logger().exception("retention_failed")

@@ -26,6 +26,7 @@ from feefifod.ingest.prove import NotProven, expect, prove
 from feefifod.ingest.provision import choose_lane, ensure_assets
 from feefifod.ingest.unwrap import Unwrapper
 from feefifod.ingest.whereabouts import Ended
+from feefifod.lasting import tell_fault
 from feefifod.model import FileState
 from feefifod.wording import count_of
 
@@ -191,7 +192,7 @@ class Batch:
     def _note_unreadable(self, file: ClaimedFile, why: str) -> None:
         self.unreadable[file.path] = why
         remedy = "Look at the disk, and who may read the file; it is tried again"
-        structlog.get_logger().warning("file_unreadable", file=file.name, reason=why, remedy=remedy)
+        tell_fault("file_unreadable", file.name, why, file=file.name, remedy=remedy)
 
     async def _order(self, inspections: Sequence[Inspection]) -> dict[int, Ordered]:
         """Put irregular files in order; returns what can be loaded.

@@ -30,6 +30,7 @@ from feefifod.ingest.load import Stopped
 from feefifod.ingest.unpack import Shelf, choose_portion, unpack
 from feefifod.ingest.whereabouts import Ended
 from feefifod.ingest.zip_plan import Plan, compare_manifest
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.model import FileState
 from feefifod.pulse import beat, working
 
@@ -110,12 +111,13 @@ class Zips:
                 moved_on, note = await step.run()
         except Unavailable as error:
             self._rest(found, str(error), trouble=True)
-            structlog.get_logger().warning("zip_waits", zip=name, reason=error.why, where=error.where)
+            tell_fault("zip_waits", name, error.why, zip=name, where=error.where, remedy=error.remedy)
             await tools.patiently(partial(tools.ledger.zips.leave, claim, str(error), None))
             return False
         finally:
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + 5.0):
                 await self._let_go(claim)
+        tell_end("zip_waits", name)
         if moved_on:
             self.notes.pop(path, None)
             self.troubles.pop(path, None)

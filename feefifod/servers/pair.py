@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import anyio
-import structlog
 
 from feefifod.config.settings import EmbeddedSettings, QuestDBSettings
 from feefifod.errors import FeefifodError, Unavailable
+from feefifod.lasting import tell_end, tell_fault
 from feefifod.servers.artifact import require_installed
 from feefifod.servers.folder import prepare_state
 from feefifod.servers.learning import learn_start
@@ -83,7 +83,6 @@ class Servers:
         raise AssertionError("the keepers never end")  # pragma: no cover
 
     async def _keep_alive(self, server: Server) -> NoReturn:
-        log = structlog.get_logger().bind(server=server.name)
         pause = _NOTICE_SECONDS
         while True:
             await anyio.sleep(pause)
@@ -91,13 +90,15 @@ class Servers:
                 trim_log(server.log)
                 if server.running() is not None:
                     pause = _NOTICE_SECONDS
+                    tell_end("server_down", server.name)
                     continue
-                log.warning("server died, restarting it")
+                tell_fault("server_down", server.name, "it died, and is started again", server=server.name)
                 await server.ensure(shared=True)
             except (FeefifodError, OSError) as error:
                 # Jitter, so that several users of one pair do not stand in line for it in step.
                 pause = min(2 * pause, _LONGEST_BACKOFF_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
-                log.warning("server does not come back yet", error=str(error), again_in_seconds=round(pause, 1))
+                details = {"server": server.name, "again_in_seconds": round(pause, 1)}
+                tell_fault("server_down", server.name, f"it does not come back yet: {error}", **details)
 
     async def _start(self) -> None:
         require_installed(questdb=self._questdb in self._wanted, postgres=self._postgres in self._wanted)
