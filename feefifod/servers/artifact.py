@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from feefifod.config.environment import proxies
 from feefifod.errors import ConfigError, Unavailable
 from feefifod.network import explain
 from feefifod.servers.locks import hold
@@ -144,7 +145,8 @@ def _fetch(jar: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=jar.parent, ignore_cleanup_errors=True) as folder:
         try:
             project = MavenContext(repo_cache=Path(folder), local_repos=[]).project("org.questdb", "questdb")
-            download = Path(project.at_version(QUESTDB_VERSION).artifact().resolve())
+            with proxies():
+                download = Path(project.at_version(QUESTDB_VERSION).artifact().resolve())
         except Exception as error:  # Whatever the network and the library come up with.
             raise Unavailable(
                 f"QuestDB {QUESTDB_VERSION} is not cached and could not be fetched: {_say_why(error)}",

@@ -1,7 +1,8 @@
-"""The lane that is always there: rows over ILP/HTTP."""
+"""The lane that is always there: rows over ILP/HTTP by one persistent connection."""
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -11,14 +12,16 @@ import numpy as np
 import questdb
 import structlog
 from anyio import to_thread
-from questdb import QuestDBError, Sender
+from questdb import QuestDBError, QuestDBErrorCode, Sender
 
-from feefifod.errors import Refused
+from feefifod.config.environment import withhold_proxies
+from feefifod.errors import Refused, Unavailable
 from feefifod.patience import OnTrouble, keep_silent, persist
 from feefifod.pulse import beat
+from feefifod.sink.address import Address
 from feefifod.sink.lane import Receipt
 from feefifod.sink.sql import QuestDBClient
-from feefifod.sink.verdict import TooLarge
+from feefifod.sink.verdict import TooLarge, look_at
 
 if TYPE_CHECKING:
     from questdb._client import Buffer
@@ -26,27 +29,32 @@ if TYPE_CHECKING:
     from feefifod.config.settings import QuestDBSettings
     from feefifod.model import Frame
 
-# The library warns of frequent connections; its senders only lend us their buffers, and never connect.
+# The library warns of frequent connections. Ours are made anew only after a failure, and `persist` spaces those.
 questdb.WARN_HIGH_RECONNECTS = False  # type: ignore[attr-defined]  # Documented, but not in the library's stub.
 
 _PIECE_ROWS: Final = 100_000
 """Rows of one request. A row is 170 to 300 bytes on the wire."""
 _BUFFERS: Final = 3
 """One is encoded while one is on its way, and one is left for somebody else's small batch."""
-_ENCODER: Final = "http::addr=localhost:9000;auto_flush=off;protocol_version=2;max_buf_size=536870912;"
-"""A sender is the only public way to a buffer. This one never connects; its limit only catches mistakes."""
+_MAX_BUFFER_BYTES: Final = 512 * 1024 * 1024
+"""What the client library may allocate at most; far above a piece's size, it only catches mistakes."""
 _REQUEST_SECONDS: Final = 10.0
 _MIN_BYTES_PER_SECOND: Final = 512 * 1024
 """Added to the time limit of a request: its size at this speed."""
+
+
+_CUT: Final = {QuestDBErrorCode.SocketError, QuestDBErrorCode.ConnectTimeout}
+_NEEDS_WORDS: Final = re.compile(r"certificate|tls|handshake|dns|resolve|refused", re.IGNORECASE)
+"""What our own request finds better words for; all else that cuts a line is over by itself."""
 
 
 class IlpLane:
     """Sends frames as ILP over HTTP, each request one transaction.
 
     A large frame goes in pieces, and the pieces of concurrent frames take turns. While one piece is on its way,
-    the next is encoded in another thread. The client library encodes them; what goes over the network is our own
-    request, because the library does not tell which status came back, and a proxy's 413 needs another answer than its
-    502. A server that takes no request of that size gets smaller ones from then on.
+    the next is encoded in another thread. The client library does not tell which status an answer had, and a proxy's
+    413 needs another answer than its 502: what failed is sent once more by a request of our own, which DEDUP allows. A
+    server that takes no request of that size gets smaller ones from then on.
 
     Args:
         url: where the server is, `http://host:port`.
@@ -69,10 +77,14 @@ class IlpLane:
         self._on_trouble = on_trouble
         self._piece_rows = piece_rows
         self._client = QuestDBClient(settings, url)
+        self._conf = _configure(self._client.address, settings)
+        withhold_proxies()
+        self._sender: Sender | None = None
         self._turn = anyio.Lock()
         self._room = anyio.Semaphore(_BUFFERS)
         self._spare: list[Buffer] = []
         self._encoders = anyio.CapacityLimiter(1)
+        self._senders = anyio.CapacityLimiter(4)
 
     async def send(self, frame: Frame) -> Receipt:
         """See `Lane.send`.
@@ -104,8 +116,11 @@ class IlpLane:
         return Receipt(len(frame), self.name, time.monotonic() - started, max(attempts))
 
     async def close(self) -> None:
-        """Let go of the buffers; each request has a connection of its own."""
+        """Close the connection."""
+        sender, self._sender = self._sender, None
         self._spare.clear()
+        if sender is not None:
+            await to_thread.run_sync(partial(sender.close, flush=False), limiter=self._senders)
 
     def _piece(self, frame: Frame, start: int) -> slice:
         """Return the next piece: what is left, in equal parts that are small enough."""
@@ -116,7 +131,7 @@ class IlpLane:
     async def _encode(self, frame: Frame, rows: slice) -> Buffer:
         await self._room.acquire()
         try:
-            buffer = self._spare.pop() if self._spare else _new_buffer()
+            buffer = self._spare.pop() if self._spare else _connect(self._conf).new_buffer()
             await to_thread.run_sync(_encode, buffer, frame, rows, self._table, limiter=self._encoders)
         except BaseException:
             self._room.release()
@@ -156,17 +171,68 @@ class IlpLane:
             beat()
 
     async def _write(self, buffer: Buffer) -> None:
+        timeout_seconds = _REQUEST_SECONDS + len(buffer) / _MIN_BYTES_PER_SECOND
         async with self._turn:
-            await self._client.write(buffer, timeout_seconds=_REQUEST_SECONDS + len(buffer) / _MIN_BYTES_PER_SECOND)
+            if self._client.address.prefix:  # The library knows no path of a proxy.
+                await self._client.write(buffer, timeout_seconds=timeout_seconds)
+                return
+            if not self._client.answered:
+                # Any web server says 200 to what it does not understand, and the library believes it.
+                await self._client.query("SELECT 1")
+            # Only an acknowledged request leaves the connection in a state that we know. After an error or a
+            # cancellation a new one is made; a thread that still waits on the old one keeps it to itself.
+            sender, self._sender = self._sender or _connect(self._conf), None
+            begun = time.monotonic()
+            flush = partial(_flush, sender, buffer)
+            error = await to_thread.run_sync(flush, abandon_on_cancel=True, limiter=self._senders)
+            if error is None:
+                self._sender = sender
+            elif error.code in _CUT and not _NEEDS_WORDS.search(str(error)):
+                why = f"the request was not acknowledged within {time.monotonic() - begun:.1f} s: {_say(error)}"
+                raise Unavailable(why, where=self._client.url, remedy=look_at(self._client.url)) from error
+            else:
+                await self._client.write(buffer, timeout_seconds=timeout_seconds)
 
 
-def _new_buffer() -> Buffer:
-    sender = Sender.from_conf(_ENCODER)
+def _configure(address: Address, settings: QuestDBSettings) -> str:
+    options = {
+        "addr": f"{address.host}:{address.port}",
+        "auto_flush": "off",
+        "protocol_version": "2",
+        "retry_timeout": "0",
+        "request_timeout": str(round(_REQUEST_SECONDS * 1000)),
+        "request_min_throughput": str(_MIN_BYTES_PER_SECOND),
+        "max_buf_size": str(_MAX_BUFFER_BYTES),
+    }
+    if settings.user:
+        options["username"] = settings.user
+        options["password"] = settings.password.get_secret_value()
+    if address.tls is not None:
+        options |= {"tls_roots": settings.tls_ca} if settings.tls_ca else {"tls_ca": "os_roots"}
+    scheme = "http" if address.tls is None else "https"
+    return f"{scheme}::" + "".join(f"{key}={value.replace(';', ';;')};" for key, value in options.items())
+
+
+def _connect(conf: str) -> Sender:
+    """Make a sender; as its protocol version is fixed, it waits for the first flush before it connects."""
+    sender = Sender.from_conf(conf)
+    sender.establish()  # type: ignore[no-untyped-call]  # The library's stub has no return type here.
+    return sender
+
+
+def _say(error: QuestDBError) -> str:
+    """Return the client library's last word, which is the system's."""
+    return str(error).removeprefix("Could not flush buffer: ").rpartition(": ")[2]
+
+
+def _flush(sender: Sender, buffer: Buffer) -> QuestDBError | None:
+    """Send a buffer; returns what went wrong."""
     try:
-        sender.establish()  # type: ignore[no-untyped-call]  # The library's stub has no return type here.
-        return sender.new_buffer()
-    finally:
+        sender.flush(buffer, clear=False, transactional=True)
+    except QuestDBError as error:
         sender.close(flush=False)
+        return error
+    return None
 
 
 def _encode(buffer: Buffer, frame: Frame, rows: slice, table: str) -> None:

@@ -115,8 +115,8 @@ class QuestDBClient:
     """
 
     def __init__(self, settings: QuestDBSettings, url: str, *, connections: int = 8) -> None:
-        self._address = read_address(url, settings.tls_ca)
-        self.url = self._address.url
+        self.address = read_address(url, settings.tls_ca)
+        self.url = self.address.url
         self._headers = {"Accept-Encoding": "identity"}
         if settings.user:
             secret = f"{settings.user}:{settings.password.get_secret_value()}".encode()
@@ -129,15 +129,15 @@ class QuestDBClient:
 
     def connect(self, timeout_seconds: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         """Return a connection of its own, not yet open, and the headers that every question needs."""
-        return self._address.open(timeout_seconds), self._headers
+        return self.address.open(timeout_seconds), self._headers
 
     def target(self, path: str) -> str:
         """Return what to ask for on that connection: `path` behind the proxy's own, if it has one."""
-        return self._address.prefix + path
+        return self.address.prefix + path
 
     def judge(self, error: Exception) -> FeefifodError:
         """Make the error of what a connection raised."""
-        return self._soften(judge_connection(error, self._address))
+        return self._soften(judge_connection(error, self.address))
 
     def note_partitioning(self, table: str, partition_by: str) -> None:
         """Keep how a table is partitioned, as it was seen just now; one that is not partitioned is one piece."""
@@ -207,12 +207,12 @@ class QuestDBClient:
         return answer
 
     async def _explain(self, error: Exception) -> FeefifodError:
-        ours = judge_connection(error, self._address)
+        ours = judge_connection(error, self.address)
         ended = isinstance(error, (ConnectionResetError, ssl.SSLEOFError))
         self._silent_ends = self._silent_ends + 1 if ended else 0
         if self._silent_ends >= 2 and not self.answered:
             # Whatever is there hangs up each time: perhaps it speaks something else.
-            address = self._address
+            address = self.address
             probe = partial(probe_tongue, address.host, address.port, tls=address.tls is not None)
             cause = await to_thread.run_sync(probe, abandon_on_cancel=True)
             ours = ours if cause is None else blame(cause, self.url)
