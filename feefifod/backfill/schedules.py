@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import structlog
@@ -160,7 +160,7 @@ async def list_results(
 async def _keep(tools: Tools, schedule: ScheduleSettings) -> None:
     log = structlog.get_logger().bind(schedule=schedule.name)
     cron = _cron(schedule)
-    details = {"schedule": schedule.name, "again_in_seconds": _TROUBLE_SECONDS}
+    details: dict[str, Any] = {"schedule": schedule.name, "again_in_seconds": _TROUBLE_SECONDS}
     while True:
         try:
             pause = await _step(tools, schedule, cron)

@@ -7,7 +7,7 @@ import signal
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import structlog
@@ -121,7 +121,7 @@ class _Process:
                 services = await stack.enter_async_context(open_services(self._settings))
             except Unavailable as error:
                 pause = min(2.0 ** min(attempt, 16), _LONGEST_PAUSE_SECONDS)
-                details = {"where": error.where, "remedy": error.remedy, "again_in_seconds": pause}
+                details: dict[str, Any] = {"where": error.where, "remedy": error.remedy, "again_in_seconds": pause}
                 tell_fault("waiting", "start", error.why, **details)
                 self._metrics.trouble(error, attempt + 1)
                 attempt += 1

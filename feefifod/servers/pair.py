@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import anyio
 
@@ -96,7 +96,7 @@ class Servers:
             except (FeefifodError, OSError) as error:
                 # Jitter, so that several users of one pair do not stand in line for it in step.
                 pause = min(2 * pause, _LONGEST_BACKOFF_SECONDS) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
-                details = {"server": server.name, "again_in_seconds": round(pause, 1)}
+                details: dict[str, Any] = {"server": server.name, "again_in_seconds": round(pause, 1)}
                 tell_fault("server_down", server.name, f"it does not come back yet: {error}", **details)
 
     async def _start(self) -> None:
