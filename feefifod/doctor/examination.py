@@ -113,8 +113,7 @@ async def examine(
         questdb_pid=pair.questdb.pid if pair and pair.questdb else None,
         polls=settings.watch.poll,
     )
-    if any(server is None for server in reach.questdb.values()) or pair:
-        findings += check_surroundings(paths.state)
+    findings += check_surroundings(paths.state) if pair or None in reach.questdb.values() else ()
     return [*findings, *keys_found, *online_found]
 
 

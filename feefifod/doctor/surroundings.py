@@ -40,7 +40,7 @@ def judge_shared(free_mib: int | None) -> Finding:
     check, why = "shared memory", "PostgreSQL shares memory between its processes there"
     remedy = "Mount a tmpfs there that everybody may write to; docker: --shm-size=256m"
     if free_mib is None:
-        return warn(check, "/dev/shm is missing, or cannot be written", why, remedy)
+        return warn(check, f"{_SHARED} is missing, or cannot be written", why, remedy)
     if free_mib < _SHARED_MIB:
         return warn(check, f"{free_mib:,} MiB free, and {_SHARED_MIB} MiB are needed", why, remedy)
     return good(check, f"{free_mib:,} MiB free", why)
