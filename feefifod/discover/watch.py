@@ -5,16 +5,42 @@ from __future__ import annotations
 from typing import Final
 
 import anyio
-import structlog
 import watchfiles
 
 from feefifod.config import WatchSettings
+from feefifod.lasting import tell_end, tell_fault
 
 _RESTART_SECONDS: Final = 2.0
+_LONGEST_RESTART_SECONDS: Final = 30.0
+_CONFIRM_SECONDS: Final = 1.0
+"""A watcher that has lived for so long works."""
+_CAUSES: Final = (
+    (
+        ("os error 24", "Too many open files"),
+        "no inotify instance or open file is left for this user",
+        "Run as root: sysctl -w fs.inotify.max_user_instances=1024; if that is not it, raise LimitNOFILE (ulimit -n)",
+    ),
+    (
+        ("os error 28", "No space left", "limit reached", "MaxFilesWatch"),
+        "no inotify watch is left for this user",
+        "Run as root: sysctl -w fs.inotify.max_user_watches=1048576",
+    ),
+)
 _NO_TIMEOUT_MS: Final = 3_600_000
 """At each time-out the library throws away what came in just then."""
 _MOST_CHANGES: Final = 100_000
 """More paths than this are not remembered: to list everything costs less."""
+
+
+def _explain(error: BaseException) -> tuple[str, str | None]:
+    """Say why there is no watcher, and what to do."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = str(error)
+    for signs, reason, remedy in _CAUSES:
+        if any(sign in text for sign in signs):
+            return reason, remedy
+    return text, None
 
 
 class Waker:
@@ -32,21 +58,45 @@ class Waker:
         self._stopped = False
         self._changes: set[str] = set()
         self._lost = False
+        self._pause = _RESTART_SECONDS
 
     async def run(self) -> None:
-        """Watch until `stop`; a watcher that dies is started again."""
+        """Watch until `stop`; while there can be no watcher, everything is listed every 2 s instead."""
         while not self._stopped:
             self._end = anyio.Event()
             try:
-                await self._watch(self._end)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._confirm)
+                    await self._watch(self._end)
+                    tasks.cancel_scope.cancel()
             except* (OSError, RuntimeError) as group:
                 # One hostile name can kill a watcher, and a folder can be away; the rescan covers the time between.
                 # From the watcher's own thread the error comes in a group.
-                log = structlog.get_logger()
-                log.warning("watcher_restarted", folder=self._folder, error=str(group.exceptions[0]))
+                reason, remedy = _explain(group)
+                tell_fault(
+                    "watcher_restarted",
+                    self._folder,
+                    reason,
+                    folder=self._folder,
+                    remedy=remedy,
+                    listed_every_seconds=_RESTART_SECONDS,
+                )
+                await self._do_without()
+
+    async def _confirm(self) -> None:
+        await anyio.sleep(_CONFIRM_SECONDS)
+        self._pause = _RESTART_SECONDS
+        tell_end("watcher_restarted", self._folder)
+
+    async def _do_without(self) -> None:
+        """Do without events until the next attempt; the attempts become rarer."""
+        with anyio.move_on_after(self._pause):
+            while not self._end.is_set():
                 self._lose()
                 with anyio.move_on_after(_RESTART_SECONDS):
                     await self._end.wait()
+        self._lose()
+        self._pause = min(2 * self._pause, _LONGEST_RESTART_SECONDS)
 
     async def _watch(self, end: anyio.Event) -> None:
         if self._poll:

@@ -20,6 +20,7 @@ from feefifod.doctor.limits import check_limits, read_max_maps, read_open_files
 from feefifod.doctor.partitions import Machine
 from feefifod.doctor.postgres import check_postgres, unreachable
 from feefifod.doctor.questdb import check_questdb
+from feefifod.doctor.surroundings import check_surroundings
 from feefifod.errors import FeefifodError, Refused
 from feefifod.log import redact
 from feefifod.servers import find_start, look, read_daemon
@@ -112,6 +113,7 @@ async def examine(
         questdb_pid=pair.questdb.pid if pair and pair.questdb else None,
         polls=settings.watch.poll,
     )
+    findings += check_surroundings(paths.state) if pair or None in reach.questdb.values() else ()
     return [*findings, *keys_found, *online_found]
 
 

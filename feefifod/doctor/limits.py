@@ -32,6 +32,9 @@ def check_limits(data: Path, *, questdb_is_here: bool, questdb_pid: int | None, 
     watches = read_number(_PROC / "fs/inotify/max_user_watches")
     if watches is not None and not polls:
         yield judge_watches(watches, _count_folders(data))
+    instances = read_number(_PROC / "fs/inotify/max_user_instances")
+    if instances is not None and not polls:
+        yield judge_instances(instances, count_instances())
 
 
 def judge_own_files(limit: int) -> Finding:
@@ -72,6 +75,28 @@ def judge_watches(watches: int, folders: int) -> Finding:
         wanted = 4 * (folders + SPARE_WATCHES)
         return warn(check, what, why, f"Run as root: sysctl -w fs.inotify.max_user_watches={wanted}")
     return good(check, what, why)
+
+
+def judge_instances(limit: int, used: int) -> Finding:
+    """Judge whether a watcher can be had."""
+    check, why = "inotify instances", "without one the data folder is listed every 2 s instead of being watched"
+    what = f"{used:,} in use by this user, fs.inotify.max_user_instances = {limit:,}"
+    if used >= limit:
+        wanted = max(1_024, 4 * limit)
+        return warn(check, what, why, f"Run as root: sysctl -w fs.inotify.max_user_instances={wanted}")
+    return good(check, what, why)
+
+
+def count_instances() -> int:
+    """Count the inotify instances of this user, as far as /proc shows them."""
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid == os.geteuid():
+                count += sum(str(entry.readlink()) == "anon_inode:inotify" for entry in (folder / "fd").iterdir())
+        except OSError:
+            continue  # It has ended, or is none of ours to look into.
+    return count
 
 
 def read_number(path: Path) -> int | None:

@@ -71,6 +71,10 @@ def _tell_trouble(fields: Fields) -> str:
     return f"{where}{fields['reason']}{remedy}{again}"
 
 
+def _tell_over(fields: Fields) -> str:
+    return f"it is over after {fields['for_seconds']} s: {fields['reason']}"
+
+
 def _tell_ended(fields: Fields) -> str:
     return f"{fields['file']}: {fields['reason'] or 'it holds no data row'}{_to(fields)}"
 
@@ -97,5 +101,7 @@ _SENTENCES: Final[dict[str, Callable[[Fields], str]]] = {
     "file_withdrawn": lambda fields: f"{fields['file']} is looked at more closely: {fields['reason']}",
     "file_given_back": lambda fields: f"{fields['file']} stays for now: {fields['reason']}",
     "trouble": _tell_trouble,
+    "trouble_over": _tell_over,
     "waiting": _tell_trouble,
+    "waiting_over": _tell_over,
 }
