@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from feefifod.cli.progress_bar import ProgressBar
 from feefifod.ingest.closed import REMEDY, show_path
 from feefifod.log import escape_controls
 from feefifod.model import FileState
 from feefifod.wording import count_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from feefifod.ingest.ignored import Ignored
     from feefifod.ingest.report import FileResult, Summary
 
-_PLAIN_SECONDS: Final = 5.0
 _MOST_LISTED: Final = 50
 _MOST_NAMED: Final = 3
 
@@ -35,32 +32,13 @@ class IngestProgress:
     """A listener that shows files, bytes, rows, rows a second and the time that is left."""
 
     def __init__(self, console: Console, files: int, size_bytes: int) -> None:
-        self._console = console
+        self._bar = ProgressBar(console, "ingesting", transient=False)
+        self.shown = self._bar.shown
         self._files = files
         self._size = max(size_bytes, 1)
         self._files_done = 0
         self._bytes_done = 0
         self._rows = 0
-        self._started = self._told = time.monotonic()
-        self._live: Progress | None = None
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show the live line as long as this lasts, if the console is a terminal."""
-        if not self._console.is_terminal:
-            yield
-            return
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rows]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            expand=True,
-        ) as self._live:
-            self._task = self._live.add_task("ingesting", total=self._size, rows="")
-            yield
 
     def batch_started(self, files: int, size_bytes: int, lane: str) -> None:
         """Show nothing: the total is known from the start."""
@@ -76,7 +54,7 @@ class IngestProgress:
         if result.state is not FileState.WAITING:
             self._files_done += 1
         if result.failed:
-            self._say(f"refused {result.name}: {result.reason}")
+            self._bar.say(f"refused {result.name}: {result.reason}")
         self._show()
 
     def file_stuck(self, result: FileResult) -> None:
@@ -85,23 +63,13 @@ class IngestProgress:
     def trouble(self, error: FeefifodError, attempt: int) -> None:
         """Name what is away, once."""
         if attempt == 1:
-            self._say(f"waiting: {error}")
-
-    def _say(self, line: str) -> None:
-        self._console.print(escape_controls(line), soft_wrap=True)
+            self._bar.say(f"waiting: {error}")
 
     def _show(self) -> None:
-        seconds = max(time.monotonic() - self._started, 0.001)
-        rate = self._rows / seconds
-        rows = f"{self._files_done}/{self._files} files  {count_of(self._rows, 'row')}  {rate:,.0f} rows/s"
+        rate = self._rows / self._bar.seconds
+        text = f"{self._files_done}/{self._files} files  {count_of(self._rows, 'row')}  {rate:,.0f} rows/s"
         done = min(self._bytes_done, self._size)
-        if self._live is not None:
-            self._live.update(self._task, completed=done, rows=rows)
-        elif time.monotonic() - self._told >= _PLAIN_SECONDS:
-            self._told = time.monotonic()
-            left = seconds * (self._size - done) / max(done, 1)
-            eta = f"  {left:.0f} s left" if done else ""
-            self._say(f"{decimal(done)} of {decimal(self._size)} ({done / self._size:.0%})  {rows}{eta}")
+        self._bar.show(done, self._size, text, amount=f"{decimal(done)} of {decimal(self._size)}")
 
 
 def show_summary(console: Console, summary: Summary, seconds: float) -> None:

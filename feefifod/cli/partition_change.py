@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from feefifod.cli.console import confirm, interrupt_at_once, make_console
+from feefifod.cli.progress_bar import ProgressBar
 from feefifod.cli.tables import count_rows
 from feefifod.errors import Refused
 from feefifod.repartition import Room, copy_table, measure_room
 from feefifod.repartition.swap import name_copy
 from feefifod.sink import read_server_id
 from feefifod.sink.repartition import read_kind
+from feefifod.wording import count_of
 
 if TYPE_CHECKING:
     from feefifod.daemon.services import Services
 
 _PATIENCE_SECONDS: Final = 120.0
-_PLAIN_SECONDS: Final = 5.0
 
 
 async def change_partitioning(services: Services, partition_by: str, yes: bool) -> str:
@@ -80,38 +78,18 @@ class CopyProgress:
     """A listener that shows months, rows, rows a second and the time that is left: live, or now and then."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self._bar = ProgressBar(console, "copying")
+        self.shown = self._bar.shown
         self._rows, self._done = 1, 0
-        self._started = self._told = time.monotonic()
-        self._live: Progress | None = None
 
     @property
     def seconds(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self._started
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Show the live line as long as this lasts, if the console is a terminal."""
-        if not self._console.is_terminal:
-            yield
-            return
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rows]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            expand=True,
-            transient=True,
-        ) as self._live:
-            self._task = self._live.add_task("copying", total=None, rows="")
-            yield
+        return self._bar.seconds
 
     def waits(self, users: Sequence[str]) -> None:
         """Say for whom."""
-        self._console.print(f"waiting until these are done: {', '.join(users)}", soft_wrap=True)
+        self._bar.say(f"waiting until these are done: {', '.join(users)}")
 
     def planned(self, rows: int) -> None:
         """Take the total."""
@@ -120,11 +98,5 @@ class CopyProgress:
     def proven(self, rows: int, month: str) -> None:
         """Move on."""
         self._done += rows
-        rate = self._done / max(self.seconds, 0.001)
-        text = f"{month}  {self._done:,} rows  {rate:,.0f} rows/s"
-        if self._live is not None:
-            self._live.update(self._task, completed=min(self._done, self._rows), total=self._rows, rows=text)
-        elif time.monotonic() - self._told >= _PLAIN_SECONDS:
-            self._told = time.monotonic()
-            left = self.seconds * (self._rows - self._done) / max(self._done, 1)
-            self._console.print(f"{self._done / self._rows:.0%}  {text}  {left:.0f} s left", soft_wrap=True)
+        rate = self._done / self.seconds
+        self._bar.show(self._done, self._rows, f"{month}  {count_of(self._done, 'row')}  {rate:,.0f} rows/s")
