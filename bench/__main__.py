@@ -10,13 +10,14 @@ from typing import Final
 
 import structlog
 
-from bench import machine, suites
+from bench import machine, readers, suites
 from bench.contestants import CONTESTANTS, choose
 from bench.generate import CACHE
 from bench.report import DOCUMENT, Report, show, write
 from bench.rig import open_rig
 
 _LANES: Final = ("ilp", "bulk")
+_PARTITIONINGS: Final = ("MONTH", "DAY", "WEEK", "YEAR")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -36,6 +37,11 @@ def read_arguments() -> argparse.Namespace:
         default=[],
         help="compare settings (QDB_..., HEAP_MIB, JDK_JAVA_OPTIONS) with the embedded ones; repeatable",
     )
+    suite.add_argument(
+        "--readers", action="store_true", help="day files beside clients that read all, by MONTH and by DAY"
+    )
+    suite.add_argument("--partitions", action="store_true", help="the same rows by MONTH, by DAY, and beside readers")
+    parser.add_argument("--partition-by", default="MONTH", choices=_PARTITIONINGS, help="the table's partitions")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(CONTESTANTS)}")
     parser.add_argument("--rounds", type=int, default=1, help="how often each contestant runs, by turns")
     parser.add_argument("--rows", type=int, default=0, help="another number of rows")
@@ -59,10 +65,15 @@ def main() -> None:
     only = [name for name in options.only.split(",") if name]
     files = [int(count) for count in options.files.split(",") if count]
     with open_rig(CACHE) as rig:
-        run = suites.Run(rig, described, options.rounds, read_settings(",".join(options.server)))
+        run = suites.Run(rig, described, options.rounds, read_settings(",".join(options.server)), options.partition_by)
         lanes = [lane for lane in _LANES if not only or lane in only]
         plot = ""
-        if options.memory:
+        if options.readers:
+            report = readers.measure_readers(run, _PARTITIONINGS[:2])
+        elif options.partitions:
+            plan = replace(suites.FULL, rows=options.rows or suites.GROWTH_ROWS)
+            report = readers.measure_partitions(run, plan, _PARTITIONINGS[:2], lanes)
+        elif options.memory:
             report = suites.measure_memory(run, lanes)
         elif options.growth:
             rows = options.rows or suites.GROWTH_ROWS

@@ -44,7 +44,7 @@ class Job:
     server: Server
     archive: Archive
     sample_rows: int = 0
-    partition_by: str = "DAY"
+    partition_by: str = "MONTH"
 
 
 def run_alone(contestant: Callable[[Job], Measure], job: Job) -> Measure:
@@ -96,7 +96,7 @@ def copy_merged(job: Job) -> Measure:
     with Meter(job.server.pid) as meter:
         job.server.ask(
             f"COPY {TABLE} FROM 'merged.csv' WITH HEADER true TIMESTAMP 'time' "
-            "FORMAT 'yyyy-MM-ddTHH:mm:ss.SSSUUUZ' PARTITION BY DAY ON ERROR ABORT"
+            f"FORMAT 'yyyy-MM-ddTHH:mm:ss.SSSUUUZ' PARTITION BY {job.partition_by} ON ERROR ABORT"
         )
         while True:
             states = job.server.ask("SELECT status, message FROM sys.text_import_log WHERE phase IS NULL")

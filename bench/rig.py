@@ -85,7 +85,7 @@ class Rig:
     folder: Path
 
     @contextmanager
-    def server(self, tried: Mapping[str, str] | None = None, partition_by: str = "DAY") -> Iterator[Server]:
+    def server(self, tried: Mapping[str, str] | None = None, partition_by: str = "MONTH") -> Iterator[Server]:
         """Run a fresh QuestDB with an empty table; its data is gone afterwards."""
         state = Path(tempfile.mkdtemp(prefix="questdb-", dir=self.folder))
         questdb = _TunedQuestDB(prepare_state(state), _FREE_PORTS)
@@ -106,7 +106,7 @@ class Rig:
         finally:
             _empty(state)
 
-    def configure(self, server: Server, data: Path, lane: str, partition_by: str = "DAY") -> Path:
+    def configure(self, server: Server, data: Path, lane: str, partition_by: str = "MONTH") -> Path:
         """Write a configuration of feefifod for this server, and return its path."""
         values: dict[str, dict[str, object]] = {
             "paths": {

@@ -32,20 +32,23 @@ class Run:
     Attributes:
         tried: settings of the server that differ from those of the embedded one.
         rounds: how often each contestant runs, by turns.
+        partition_by: of the table; a file of daily candles is always measured by DAY, where it costs most.
     """
 
     rig: Rig
     machine: Mapping[str, str]
     rounds: int = 1
     tried: Mapping[str, str] = field(default_factory=dict)
+    partition_by: str = "MONTH"
 
     def run_one(
         self, name: str, archive: Archive, tried: Mapping[str, str] | None = None, sample_rows: int = 0
     ) -> Measure:
         """Run one contestant on a fresh server."""
         contestant = CONTESTANTS.get(name) or {"daily": apply_daily, "daily-again": apply_daily_again}[name]
-        with self.rig.server({**self.tried, **(tried or {})}) as server:
-            measure = run_alone(contestant, Job(self.rig, server, archive, sample_rows))
+        partition_by = "DAY" if name.startswith("daily") else self.partition_by
+        with self.rig.server({**self.tried, **(tried or {})}, partition_by) as server:
+            measure = run_alone(contestant, Job(self.rig, server, archive, sample_rows, partition_by))
         print(
             f"  {name}: {measure.rows:,} rows, {measure.seconds:.2f} s, {measure.rate:,.0f} rows/s, "
             f"CPU {measure.client_cpu:.1f} + {measure.server_cpu:.1f} s, {measure.peak_mib:.0f} MiB",
@@ -63,7 +66,7 @@ def measure_speed(run: Run, plan: Plan, names: Sequence[str], baseline_rows: int
     """Compare the ways into QuestDB; returns the table and a plot."""
     archive = prepare(plan)
     measures: Measures = defaultdict(list)
-    notes = [f"Data: {describe(archive)}, {plan.start} to {plan.end}, seed {plan.seed}."]
+    notes = [f"Data: {describe(archive)}, {plan.start} to {plan.end}, seed {plan.seed}; a table by {run.partition_by}."]
     for _ in range(run.rounds):
         for name in names:
             try:

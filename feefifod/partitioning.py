@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_PARTITIONS: Final = 250
-"""What one window, and one question of ours, touches at most: 2,750 memory maps for each version that somebody reads."""
+"""What one window, or one question of ours, touches at most: 2,750 maps for each version of them that is being read."""
 
-PACED_PARTITIONS: Final = 50
+PACED_PARTITIONS: Final = 100
 """After a window that touches so many, QuestDB has to make it visible before the next: else it would merge both."""
 
 _WEEK_SECONDS: Final = 7 * 86_400

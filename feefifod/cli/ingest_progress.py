@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PLAIN_SECONDS: Final = 5.0
 _MOST_LISTED: Final = 50
+_MOST_NAMED: Final = 3
 
 
 class IngestProgress:
@@ -119,19 +120,27 @@ def show_summary(console: Console, summary: Summary, seconds: float) -> None:
     _list(console, "Rejected", [r for r in summary.results if r.failed], "bold red")
     partly = [r for r in summary.results if r.state is FileState.DONE and r.rows_rejected]
     _list(console, "Loaded without their bad rows (see rejected/NAME.rows.csv)", partly, "bold yellow")
-    _list(console, "Left in place", [r for r in summary.results if r.state is FileState.WAITING], "bold")
+    left = [r for r in summary.results if r.state is FileState.WAITING]
+    _list(console, "Left in place", left, "bold")
     for trouble in summary.troubles:
-        console.print(Text(escape_controls(trouble), style="red"), soft_wrap=True)
+        if trouble not in {result.reason for result in left}:
+            console.print(Text(escape_controls(trouble), style="red"), soft_wrap=True)
 
 
 def _list(console: Console, title: str, results: list[FileResult], style: str) -> None:
+    """Print files with their reasons, a reason that several have once."""
     if not results:
         return
     console.print(Text(f"{title}:", style=style))
-    for result in results[:_MOST_LISTED]:
-        console.print(escape_controls(f"  {result.name}: {result.reason or 'no reason given'}"), soft_wrap=True)
-    if len(results) > _MOST_LISTED:
-        console.print(f"  ... and {len(results) - _MOST_LISTED} more: feefifod status")
+    groups: dict[str, list[str]] = {}
+    for result in results:
+        groups.setdefault(result.reason or "no reason given", []).append(result.name)
+    for reason, names in list(groups.items())[:_MOST_LISTED]:
+        more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+        console.print(escape_controls(f"  {', '.join(names[:_MOST_NAMED])}{more}: {reason}"), soft_wrap=True)
+    if len(groups) > _MOST_LISTED:
+        hidden = sum(len(names) for names in list(groups.values())[_MOST_LISTED:])
+        console.print(f"  ... and {hidden} more: feefifod status")
 
 
 def closing_line(table: str) -> str:

@@ -19,7 +19,7 @@ import anyio
 import structlog
 
 from feefifod.errors import FeefifodError, Unavailable
-from feefifod.sink import is_short, read_identity, read_progress, resume
+from feefifod.sink import read_identity, read_progress, resume_if_short
 from feefifod.verify import Kind, verify_recent
 
 if TYPE_CHECKING:
@@ -113,8 +113,10 @@ class Mender:
         # Without a table of feefifod's nothing can be missing; the next batch makes it.
         if progress is None or not await self._judge(progress):
             return
-        if progress.suspended and is_short(progress.error_tag, progress.error_message):
-            await resume(self.kit.client, self.kit.questdb.table)  # Also when nothing of ours is on its way.
+        if progress.suspended:
+            # Also when nothing of ours is on its way.
+            table = self.kit.questdb.table
+            await resume_if_short(self.kit.client, table, progress.error_tag, progress.error_message)
         await self._doubt(self._late - self._doubted)  # At once: this process may end before it can check.
         if self._due is not None:
             if time.monotonic() >= self._again_at:

@@ -15,8 +15,9 @@ from feefifod.doctor.statements import load_statement
 from feefifod.errors import FeefifodError
 from feefifod.log import redact
 from feefifod.sink import QuestDBClient, describe_table
+from feefifod.sink.apply import is_short
 from feefifod.sink.schema import COLUMNS, DEDUP_KEYS
-from feefifod.sink.sql import Identifier, render
+from feefifod.sink.sql import MORE_MAPS, Identifier, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,6 +182,8 @@ def judge_suspended(check: str, suspended: list[list[Any]], ours: str) -> Iterat
         cause = f"{tag or ''} {message or ''}".strip() or "no cause given"
         level = Level.ERROR if table == ours else Level.WARNING
         remedy = f'Cure the cause, then: feefifod query "ALTER TABLE {table} RESUME WAL"'
+        if table == ours and is_short(tag, message):
+            remedy = f'{MORE_MAPS}; or now: feefifod query "ALTER TABLE {table} RESUME WAL"'
         yield Finding(check, level, f"{table}: {cause}", "it accepts rows and shows none of them", remedy)
 
 

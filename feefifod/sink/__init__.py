@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feefifod.sink.apply import Progress, Suspended, is_short, read_progress, resume, wait_applied
+from feefifod.sink.apply import Progress, Suspended, read_progress, resume_if_short, wait_applied
 from feefifod.sink.bulk import BulkLane
 from feefifod.sink.counts import SeriesCount, SeriesKey, count_one, count_series
 from feefifod.sink.ilp import IlpLane
@@ -42,13 +42,12 @@ __all__ = [
     "describe_table",
     "drop_table",
     "ensure_table",
-    "is_short",
     "read_ends",
     "read_identity",
     "read_progress",
     "read_server_id",
     "read_stored",
-    "resume",
+    "resume_if_short",
     "send_in_steps",
     "stream_query",
     "wait_applied",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,12 +20,13 @@ _SQL: Final = load_statements("schema.sql")
 
 _SHORTAGE: Final = re.compile(
     r"OUT OF MMAP AREAS|OUT OF MEMORY|TOO MANY OPEN FILES|could not m(?:re)?map|\berrno=(?:12|24)\b"
-    r"|^\W*bulk update failed"
 )
-"""What suspends a table, and is over when others let go of it: memory maps, memory, open files.
+"""What suspends a table, and is over when others let go of it: memory maps, memory, open files."""
 
-Where it was not the table's writer itself that met the shortage, QuestDB says only that its bulk update failed.
-"""
+_VAGUE: Final = "bulk update failed"
+"""All that QuestDB says where not the table's writer itself but a worker of it met a shortage, or anything else."""
+
+_VAGUE_SECONDS: Final = 5.0
 
 
 class Suspended(Unavailable):
@@ -32,7 +34,7 @@ class Suspended(Unavailable):
 
 
 def is_short(error_tag: str | None, error_message: str | None) -> bool:
-    """Tell whether a table was suspended for want of something that readers give back."""
+    """Tell whether a table was certainly suspended for want of something that readers give back."""
     return _SHORTAGE.search(f"{error_tag} {error_message}") is not None
 
 
@@ -76,13 +78,20 @@ async def read_progress(client: QuestDBClient, table: str) -> Progress | None:
     return Progress(*answer.rows[0]) if answer.rows else None
 
 
-async def resume(client: QuestDBClient, table: str) -> None:
-    """Let QuestDB try again to make rows visible, which it never does by itself.
+async def resume_if_short(client: QuestDBClient, table: str, error_tag: str | None, error_message: str | None) -> bool:
+    """Let QuestDB try again to make the rows of a suspended table visible, where the cause may be over by itself.
 
-    It begins with the very transaction that failed, and leaves none out; of a table that is not suspended, nothing
-    changes. So it is safe at any time, and from several processes at once.
+    QuestDB never does that. It begins with the very transaction that failed, and leaves none out; of a table that is
+    not suspended, nothing changes. So it is safe at any time, and from several processes at once. Where the cause is
+    not told, some time has to pass first.
     """
+    if not is_short(error_tag, error_message):
+        since = client.suspended_since.setdefault(table, time.monotonic())
+        if _VAGUE not in (error_message or "") or time.monotonic() - since < _VAGUE_SECONDS:
+            return False
+    client.suspended_since.pop(table, None)
     await client.query(render(_SQL["resume"], table=Identifier(table)))
+    return True
 
 
 async def wait_applied(
@@ -121,6 +130,7 @@ async def wait_applied(
                 raise Refused("the table is gone", where=table, remedy="Run: feefifod setup-questdb-schema")
             if state.suspended:
                 raise await _meet_suspended(client, table, state)
+            client.suspended_since.pop(table, None)
             target = state.sequenced if target is None else target
             left = target - state.written
             if on_progress is not None:
@@ -140,10 +150,10 @@ async def _meet_suspended(client: QuestDBClient, table: str, state: WalState) ->
     """Return the error of a suspended table, which is resumed where its cause may be over."""
     why = f"QuestDB has suspended the table: {state.error_tag} {state.error_message}".rstrip(": ")
     command = f"ALTER TABLE {table} RESUME WAL"
-    if not is_short(state.error_tag, state.error_message):
-        return Suspended(why, where=table, remedy=f"Cure the cause, then run: {command}")
     try:
-        await resume(client, table)
+        resumed = await resume_if_short(client, table, state.error_tag, state.error_message)
     except FeefifodError as error:
         return Suspended(f"{why}; and it cannot be resumed: {error.why}", where=table, remedy=MORE_MAPS)
-    return Suspended(f"{why}; it is resumed", where=table, remedy=MORE_MAPS)
+    if resumed:
+        return Suspended(f"{why}; it is resumed", where=table, remedy=MORE_MAPS)
+    return Suspended(why, where=table, remedy=f"Cure the cause, then run: {command}")

@@ -110,6 +110,9 @@ class QuestDBClient:
     Each question has a connection of its own: on loopback that costs a tenth of a millisecond, and no kept
     connection can be found dead in the middle of a statement.
 
+    Attributes:
+        suspended_since: for `apply`: by table, when it was first seen suspended for a cause that QuestDB does not tell.
+
     Args:
         settings: user and password, if the server asks for them.
         url: where the server is, `http://host:port`.
@@ -133,6 +136,7 @@ class QuestDBClient:
             self._headers["Authorization"] = "Basic " + base64.b64encode(secret).decode()
         self._limiter = anyio.CapacityLimiter(connections)
         self._partitionings: dict[str, Partitioning] = {}
+        self.suspended_since: dict[str, float] = {}
 
     def connect(self, timeout_seconds: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         """Return a connection of its own, not yet open, and the headers that every question needs."""

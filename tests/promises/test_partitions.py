@@ -86,7 +86,7 @@ def test_a_table_of_before_is_taken_as_it_is(world: World, partition_by: str) ->
 @pytest.mark.parametrize("partition_by", ["DAY", "WEEK", "MONTH", "YEAR"])
 def test_sparse_and_dense_files_in_a_new_table(world: World, partition_by: str, lane: str) -> None:
     world.configure(databases={"questdb": {**world.questdb, "partition_by": partition_by}}, pipeline={"lane": lane})
-    world.drop("XBTUSD_1440.csv", samples.file(450, interval=1440, start=_FIRST))
+    world.drop("XBTUSD_1440.csv", samples.file(600, interval=1440, start=_FIRST))
     world.drop("ETHUSD_1.csv", samples.file(3_000, start=_FIRST + 100 * _DAY))
 
     summary = world.ingest()
@@ -94,7 +94,7 @@ def test_sparse_and_dense_files_in_a_new_table(world: World, partition_by: str, 
     assert not summary.failed
     windows = world.logs.count("window_sent")
     assert windows >= 3 if partition_by == "DAY" else windows == 1
-    assert len(world.check().table) == 450 + 3_000
+    assert len(world.check().table) == 600 + 3_000
 
 
 def test_a_stop_between_windows_goes_on_where_it_was(world: World) -> None:

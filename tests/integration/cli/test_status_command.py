@@ -144,7 +144,7 @@ def test_a_suspended_table_is_named_with_its_remedy(project: Project, pair: Endp
     [[folder]] = query(pair.questdb_url, sql)["dataset"]
     root = pair.import_dir.parent / "db" / folder
     # Files where QuestDB would make the folder of the partition, whatever its version.
-    obstacles = [root / "2017-07-14", *(root / f"2017-07-14.{version}" for version in range(20))]
+    obstacles = [root / "2017-07", *(root / f"2017-07.{version}" for version in range(20))]
     for obstacle in obstacles:
         obstacle.touch()
     insert = f"INSERT INTO {project.table} VALUES (1, '2017-07-14T02:00:00Z', 1, 1, 1, 1, 1, 60, 1, 'USD', 'kraken')"

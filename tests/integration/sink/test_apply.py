@@ -36,11 +36,11 @@ async def test_what_was_acknowledged_is_visible_afterwards(
 async def test_a_suspended_table_is_noticed_although_it_takes_rows(
     client: QuestDBClient, settings: QuestDBSettings, table: str, pair: Endpoints
 ) -> None:
-    before, after = make_frame(10), make_frame(20, start_us=START_US + DAY_US)
+    before, after = make_frame(10), make_frame(20, start_us=START_US + 31 * DAY_US)
     lane = IlpLane(settings.url, settings)
     await lane.send(before)
     await wait_applied(client, table)
-    obstacles = await obstruct(client, table, pair, "2017-07-15")
+    obstacles = await obstruct(client, table, pair, "2017-08")
 
     receipt = await lane.send(after)
 
@@ -62,11 +62,11 @@ async def test_a_suspended_table_is_noticed_although_it_takes_rows(
     assert read_rows(settings.url, table) == rows_of(before, after)
 
 
-async def obstruct(client: QuestDBClient, table: str, pair: Endpoints, day: str) -> list[Path]:
-    """Put files where QuestDB would make the folder of a day's partition, whatever its version."""
+async def obstruct(client: QuestDBClient, table: str, pair: Endpoints, month: str) -> list[Path]:
+    """Put files where QuestDB would make the folder of a month's partition, whatever its version."""
     [[folder]] = (await client.query(f"SELECT directoryName FROM tables() WHERE table_name = '{table}'")).rows
     root = pair.import_dir.parent / "db" / folder
-    obstacles = [root / day, *(root / f"{day}.{version}" for version in range(20))]
+    obstacles = [root / month, *(root / f"{month}.{version}" for version in range(20))]
     for obstacle in obstacles:
         obstacle.touch()
     return obstacles

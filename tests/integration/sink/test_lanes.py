@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 
 import anyio
 import numpy as np
@@ -11,9 +12,18 @@ import pytest
 from feefifod.config.settings import QuestDBSettings
 from feefifod.errors import Refused
 from feefifod.model import INT_NULL, Frame
+from feefifod.partitioning import MOST_PARTITIONS
 from feefifod.servers import Endpoints
-from feefifod.sink import IlpLane, Lane, QuestDBClient, drop_table, ensure_table, wait_applied
-from tests.integration.sink.conftest import Faults, LaneAt, Troubles, make_frame, read_rows, rows_of, shuffled
+from feefifod.sink import IlpLane, Lane, QuestDBClient, drop_table, ensure_table, send_in_steps, wait_applied
+from tests.integration.sink.conftest import START_US, Faults, LaneAt, Troubles, make_frame, read_rows, rows_of, shuffled
+from tests.support.embedded import unique_name
+
+
+@pytest.fixture(params=["DAY", "WEEK", "MONTH", "YEAR"])
+def settings(request: pytest.FixtureRequest, pair: Endpoints) -> QuestDBSettings:
+    """The promises are the same for each partitioning."""
+    return QuestDBSettings(url=pair.questdb_url, table=unique_name("prices"), partition_by=request.param)
+
 
 EXTREME = [0.0, 5e-324, 2.2250738585072014e-308, 0.1 + 0.2, 1 / 3, 1e22, 123456789.12345678, 1.7976931348623157e308]
 
@@ -80,6 +90,27 @@ async def test_the_last_write_wins(lane: Lane, client: QuestDBClient, settings: 
     await wait_applied(client, settings.table)
 
     assert read_rows(settings.url, settings.table) == rows_of(corrected)
+
+
+async def test_steps_of_a_sparse_frame_are_visible_one_after_the_other(
+    lane: Lane, client: QuestDBClient, settings: QuestDBSettings, troubles: Troubles
+) -> None:
+    """Years of daily candles touch few partitions at a time; what was sent of them is visible before the rest is."""
+    days = 2 * MOST_PARTITIONS + 10
+    frame = make_frame(days, asset_ids=(1,), quotes=("USD",), time_us=START_US + np.arange(days) * 86_400_000_000)
+    waits: list[int] = []
+
+    async def patiently(attempt: Callable[[], Awaitable[None]]) -> None:
+        await attempt()
+        waits.append(len(read_rows(settings.url, settings.table)))
+
+    receipt = await send_in_steps(lane, frame, client, settings.table, patiently)
+    await wait_applied(client, settings.table)
+
+    assert (receipt.rows, receipt.lane) == (days, lane.name)
+    expected = [MOST_PARTITIONS, 2 * MOST_PARTITIONS, days] if settings.partition_by == "DAY" else []
+    assert waits == expected
+    assert read_rows(settings.url, settings.table) == rows_of(frame)
 
 
 async def test_concurrent_frames_all_arrive(lane: Lane, client: QuestDBClient, settings: QuestDBSettings) -> None:

@@ -14,7 +14,7 @@ import pytest
 from feefifod.config.settings import QuestDBSettings
 from feefifod.errors import Unavailable
 from feefifod.patience import persist
-from feefifod.sink import IlpLane, QuestDBClient, Suspended, ensure_table, wait_applied
+from feefifod.sink import IlpLane, QuestDBClient, Suspended, ensure_table, resume_if_short, wait_applied
 from feefifod.sink.apply import is_short
 from tests.integration.sink.conftest import Troubles, make_frame, read_rows, rows_of
 from tests.support.embedded import run_pair, servers_below
@@ -76,7 +76,7 @@ async def test_it_goes_on_by_itself_when_there_are_maps_again(tmp_path: Path, tr
         ("OUT OF MMAP AREAS", "could not mmap  [size=37408, offset=102400, fd=1]", True),
         ("TOO MANY OPEN FILES", "could not open, errno=24", True),
         ("OUT OF MEMORY", "", True),
-        ("", "bulk update failed and will be rolled back", True),
+        ("", "bulk update failed and will be rolled back", False),
         ("", "could not mmap column [fd=7, errno=12]", True),
         ("DISK FULL", "could not write, errno=28", False),
         ("", "could not create directories [errno=17]", False),
@@ -86,3 +86,15 @@ async def test_it_goes_on_by_itself_when_there_are_maps_again(tmp_path: Path, tr
 )
 def test_only_what_may_be_over_by_itself_is_tried_again(tag: str | None, message: str | None, short: bool) -> None:
     assert is_short(tag, message) is short
+
+
+async def test_a_cause_that_is_not_told_is_tried_again_after_a_while(client: QuestDBClient, table: str) -> None:
+    """A worker that finds no maps says only that the bulk update failed; so does one that meets an obstacle."""
+    why = "bulk update failed and will be rolled back"
+    assert not await resume_if_short(client, table, "", why)
+    client.suspended_since[table] -= 10
+
+    assert await resume_if_short(client, table, "", why)
+    assert not await resume_if_short(client, table, "", why), "the pause begins anew"
+    client.suspended_since[table] -= 10
+    assert not await resume_if_short(client, table, "DISK FULL", "errno=28")
