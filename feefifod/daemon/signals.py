@@ -30,20 +30,24 @@ async def obey_signals(
     obeyed = [signal.SIGTERM, signal.SIGINT]
     if hangup and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         obeyed.append(signal.SIGHUP)
-    with anyio.open_signal_receiver(*obeyed) as signals:
-        async for number in signals:
-            if number == signal.SIGHUP and stop.is_set():
-                continue  # The kernel and the shell both tell of a closed terminal.
-            name = signal.Signals(number).name
-            if not stop.is_set():
-                structlog.get_logger().info("draining", signal=name)
-                on_drain()
-                stop.set()
-                _exit_after(STOP_SECONDS, 0)
-                continue
-            structlog.get_logger().warning("cut", signal=name)
-            scope.cancel()
-            _exit_after(_CUT_SECONDS, 1)
+    try:
+        with anyio.open_signal_receiver(*obeyed) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP and stop.is_set():
+                    continue  # The kernel and the shell both tell of a closed terminal.
+                name = signal.Signals(number).name
+                if not stop.is_set():
+                    structlog.get_logger().info("draining", signal=name)
+                    on_drain()
+                    stop.set()
+                    _exit_after(STOP_SECONDS, 0)
+                    continue
+                structlog.get_logger().warning("cut", signal=name)
+                scope.cancel()
+                _exit_after(_CUT_SECONDS, 1)
+    finally:
+        if stop.is_set() and signal.SIGHUP in obeyed:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # The other one may come while the process ends.
 
 
 def _exit_after(seconds: float, code: int) -> None:

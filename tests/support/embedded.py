@@ -27,7 +27,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -60,11 +60,10 @@ def run_pair(tmp: Path, *, external: bool = False) -> Iterator[Endpoints]:
     `external`: its QuestDB asks for no password over HTTP.
     """
     without = patch.object(QuestDB, "command", command_without_password)
-    with (
-        start_blocking_portal() as portal,
-        without if external else nullcontext(),
-        portal.wrap_async_context_manager(use_servers(FREE_PORTS, tmp / "state")) as servers,
-    ):
+    with start_blocking_portal() as portal, ExitStack() as stack:
+        with without if external else nullcontext():  # Other tests of this process start servers of their own.
+            pair = portal.wrap_async_context_manager(use_servers(FREE_PORTS, tmp / "state"))
+            servers = stack.enter_context(pair)
         yield servers.endpoints
 
 

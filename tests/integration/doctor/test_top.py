@@ -80,7 +80,7 @@ def test_without_a_terminal_it_shows_one_look(
         "pid 4711",
         "NOT READY",
         "done 1,204",
-        "1 batches, 160 files",
+        "1 batch, 160 files",
         "1 by bulk",
         "58,000,000 rows, 12 pending",
     ):

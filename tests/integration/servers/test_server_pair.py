@@ -206,7 +206,7 @@ async def test_supervise_notices_within_a_second(state: Path) -> None:
             await anyio.sleep(1)
             os.kill(server.pid, signal.SIGKILL)
             with anyio.fail_after(1.5):
-                while "server died, restarting it" not in [entry["event"] for entry in logs]:
+                while "server_down" not in [entry["event"] for entry in logs]:
                     await anyio.sleep(0.02)
             group.cancel_scope.cancel()
 
