@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     """A pair of their own, for the same reason."""
-    with run_pair(tmp_path_factory.mktemp("pair")) as endpoints:
+    with run_pair(tmp_path_factory.mktemp("pair"), external=True) as endpoints:
         yield endpoints
 
 

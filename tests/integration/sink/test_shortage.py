@@ -52,7 +52,7 @@ async def wait_suspended(client: QuestDBClient, table: str) -> Suspended:
 async def test_it_goes_on_by_itself_when_there_are_maps_again(tmp_path: Path, troubles: Troubles) -> None:
     frame = make_frame(_DAYS, asset_ids=(1,), quotes=("USD",))
     frame.time_us[:] = 1_000_000_000_000_000 + _DAY_US * (frame.time_us - frame.time_us[0]) // 60_000_000
-    with run_pair(tmp_path) as endpoints:
+    with run_pair(tmp_path, external=True) as endpoints:
         [java] = [process for process in servers_below(tmp_path) if process.name() == "java"]
         settings = QuestDBSettings(url=endpoints.questdb_url, table="prices", partition_by="DAY")
         client = QuestDBClient(settings, settings.url)
