@@ -55,7 +55,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def own_pair(own_state: Path) -> Iterator[Endpoints]:
     """A pair whose servers may be killed."""
-    with run_pair(own_state, external=True) as endpoints:
+    with run_pair(own_state) as endpoints:
         yield endpoints
 
 

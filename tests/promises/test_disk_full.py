@@ -146,7 +146,7 @@ def disks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
 @pytest.fixture(scope="module")
 def full_pair(disks: dict[str, Path]) -> Iterator[Endpoints]:
     """A pair on these disks."""
-    with run_pair(disks["state"].parent, external=True) as endpoints:
+    with run_pair(disks["state"].parent) as endpoints:
         yield endpoints
 
 
