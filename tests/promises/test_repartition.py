@@ -269,7 +269,7 @@ def test_the_same_content_is_a_duplicate_afterwards(world: World) -> None:
 
 def test_too_little_room_is_refused_before_it_begins(tmp_path: Path) -> None:
     """With the bytes that it needs and that there are; and it goes through once there is room."""
-    with small_disk(tmp_path / "disk", 720 * MIB) as disk, run_pair(disk, external=True) as pair:
+    with small_disk(tmp_path / "disk", 720 * MIB) as disk, run_pair(disk) as pair:
         sections = describe(questdb={"table": unique_name("prices")}, postgres_url="embedded")
         sections["paths"] = {"state": str(disk / "state")}
         urls = {"questdb_url": pair.questdb_url, "postgres_dsn": pair.postgres_dsn}
