@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -125,6 +126,8 @@ async def connect_database(dsn: str, *, look_only: bool = False) -> AsyncIterato
         ConfigError: the URL is none, or asks for what cannot be done.
     """
     withhold_postgres_variables()
+    # Each statement says in our words that the server is away; the pool's own word for it is a traceback.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     address = read_address(dsn)
     try:
         pool = await asyncpg.create_pool(

@@ -89,7 +89,7 @@ def test_read_only_data_folder_is_blamed_and_the_rows_are_counted(world: World) 
         output = world.run("run-once", code=1).text
         assert "20 rows are in the table" in output
         assert str(world.data) in output
-        assert "read-only" in output
+        assert "Read-only file system" in output
         assert "waits in data/ to be moved" in output
         lines = output.splitlines()
         [head] = [place for place, line in enumerate(lines) if line.startswith("loaded ")]

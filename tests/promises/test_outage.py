@@ -38,7 +38,7 @@ def test_postgres_killed_in_mid_batch(own_world: World, own_state: Path) -> None
     daemon = own_world.start()
     daemon.wait_for("window_sent", count=5)
     kill_servers(own_state, "postgres")
-    daemon.wait_for("server died, restarting it")
+    daemon.wait_for("server_down")
     own_world.wait_finished(3, seconds=120)
     daemon.stop()
     own_world.check()

@@ -20,7 +20,7 @@ from tests.integration.sink.conftest import Troubles, make_frame, read_rows, row
 from tests.support.embedded import run_pair, servers_below
 
 _DAY_US = 86_400_000_000
-_DAYS = 3_000
+_DAYS = 8_000
 
 
 @contextmanager
