@@ -145,6 +145,8 @@ class Daemon:
             await self._start(selection, batches)
             self._start_zip(selection, batches)
         except FeefifodError as error:
+            if self.ingestor.folder.trouble:
+                self._root = (0, 0)  # When it is there again, it is another one, even if it got the number of the old.
             self._fail(error, "look")
             return max(self._pause.left, 0.0)
         tell_end("trouble", "look")
