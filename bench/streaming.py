@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -135,10 +135,10 @@ class Watched:
         shutil.rmtree(self.staging)
 
 
-def wait_until(condition: object, what: str, seconds: float = _PATIENCE_SECONDS) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = _PATIENCE_SECONDS) -> None:
     """Wait until a call gives something true."""
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > deadline:
             raise RuntimeError(f"waited {seconds:g} s in vain for {what}")
         time.sleep(0.05)
